@@ -1,0 +1,2 @@
+//! A benchmark harness that turns a catalog of AI model workloads (`models.json`)
+//! into test cases.
