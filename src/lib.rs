@@ -1,2 +1,6 @@
 //! A benchmark harness that turns a catalog of AI model workloads (`models.json`)
 //! into test cases.
+
+pub mod catalog;
+pub mod diagnostic;
+pub mod regress;

@@ -1,0 +1,98 @@
+//! `mad.toml`: defaults for a whole catalog.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostic, Place};
+
+/// Name of the file, beside `models.json`.
+pub const CONFIG_FILE: &str = "mad.toml";
+
+/// Defaults for every entry of the catalog; an entry's own values win.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How entries are run, measured and judged when they do not say it themselves.
+    pub defaults: Defaults,
+    /// Where accepted numbers live.
+    pub baseline: BaselineConfig,
+}
+
+/// The `[defaults]` table.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Defaults {
+    /// `auto`, `host`, `container`, `slurm` or `madengine`.
+    pub engine: Option<String>,
+    /// Executions per Measurement.
+    pub samples: Option<u32>,
+    /// Executions thrown away first.
+    pub warmup: Option<u32>,
+    /// Relative change that is still "same".
+    pub tolerance: Option<f64>,
+    /// Seconds after which an execution is ended; 0 is never.
+    pub timeout: Option<f64>,
+    /// Whether an Execution has the CPU for itself.
+    pub exclusive: Option<bool>,
+}
+
+/// The `[baseline]` table.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BaselineConfig {
+    /// Directory of the baseline files, relative to the catalog root.
+    pub dir: PathBuf,
+}
+
+impl Default for BaselineConfig {
+    fn default() -> Self {
+        BaselineConfig { dir: "baselines".into() }
+    }
+}
+
+impl Config {
+    /// Reads `root/mad.toml`; an absent file is all defaults.
+    pub(super) fn load(root: &Path, problems: &mut Vec<Diagnostic>) -> Config {
+        let text = match std::fs::read_to_string(root.join(CONFIG_FILE)) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Config::default(),
+            Err(e) => {
+                let message = format!("cannot read {CONFIG_FILE}: {e}");
+                problems.push(Diagnostic::error("MAD001", Place::file(CONFIG_FILE), message));
+                return Config::default();
+            }
+        };
+        match toml::from_str::<Config>(&text) {
+            Ok(config) => {
+                config.check(&text, problems);
+                config
+            }
+            Err(e) => {
+                let span = e.span().unwrap_or(0..0);
+                let place = Place::span(CONFIG_FILE, &text, span);
+                problems.push(Diagnostic::error("MAD001", place, e.message().to_owned()));
+                Config::default()
+            }
+        }
+    }
+
+    fn check(&self, text: &str, problems: &mut Vec<Diagnostic>) {
+        let d = &self.defaults;
+        let mut complain = |key: &str, what: &str| {
+            let start = text.find(key).unwrap_or(0);
+            let place = Place::span(CONFIG_FILE, text, start..start + key.len());
+            problems.push(Diagnostic::error("MAD003", place, format!("`{key}` must be {what}")));
+        };
+        if d.samples == Some(0) {
+            complain("samples", "1 or more");
+        }
+        if d.tolerance.is_some_and(|t| !(0.0..1.0).contains(&t)) {
+            complain("tolerance", "from 0 to below 1 (0.05 is 5 %)");
+        }
+        if d.timeout.is_some_and(|t| !(t.is_finite() && t >= 0.0)) {
+            complain("timeout", "0 (never) or a number of seconds");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Reading the files of a catalog.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::source::{escape, span_of};
+use super::{CATALOG_FILE, Catalog, Config, Entry, Model, ModelData, Source};
+use crate::diagnostic::{Diagnostic, Place};
+
+/// Catalog files larger than this are refused: no catalog of people's making is.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+/// The Python form of a nested catalog, which only madengine can read.
+const DYNAMIC_FILE: &str = "get_models_json.py";
+
+impl Catalog {
+    /// Reads the catalog below `root`: `models.json`, then every
+    /// `scripts/<dir>/models.json`, and `mad.toml`.
+    pub fn load(root: &Path) -> Catalog {
+        let mut problems = Vec::new();
+        let config = Config::load(root, &mut problems);
+        let mut loader = Loader { root, models: Vec::new(), problems };
+        loader.discover();
+        loader.drop_duplicates();
+        let Loader { models, problems, .. } = loader;
+        Catalog { root: root.to_owned(), config, models, problems }
+    }
+}
+
+struct Loader<'a> {
+    root: &'a Path,
+    models: Vec<Model>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn discover(&mut self) {
+        let mut files = 0;
+        let root_file = Path::new(CATALOG_FILE);
+        if self.root.join(root_file).exists() {
+            self.read(root_file, None);
+            files += 1;
+        }
+        for dir in self.script_dirs() {
+            let below = Path::new("scripts").join(&dir);
+            let file = below.join(CATALOG_FILE);
+            if self.root.join(&file).is_file() {
+                self.read(&file, Some(&dir));
+                files += 1;
+            }
+            let dynamic = below.join(DYNAMIC_FILE);
+            if self.root.join(&dynamic).is_file() {
+                files += 1;
+                let message = "this catalog is a Python program; its entries are not listed";
+                let diagnostic = Diagnostic::warning("MAD004", Place::file(dynamic), message)
+                    .help("dynamic, needs `--engine madengine`");
+                self.problems.push(diagnostic);
+            }
+        }
+        if files == 0 {
+            let message = format!("there is no {CATALOG_FILE} in {}", self.root.display());
+            let diagnostic = Diagnostic::error("MAD001", Place::file(CATALOG_FILE), message)
+                .help("go to the catalog's directory or name it with `--root DIR`");
+            self.problems.push(diagnostic);
+        } else if self.models.is_empty() && !self.problems.iter().any(|p| p.rule != "MAD005") {
+            let message = "the catalog has no entry";
+            let diagnostic = Diagnostic::error("MAD001", Place::file(CATALOG_FILE), message)
+                .help("add one: an object with at least `name` and `scripts`");
+            self.problems.push(diagnostic);
+        }
+    }
+
+    /// Names of the directories below `scripts/`, sorted.
+    fn script_dirs(&mut self) -> Vec<String> {
+        let scripts = self.root.join("scripts");
+        let entries = match fs::read_dir(&scripts) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            Err(e) => {
+                let message = format!("cannot list the directory: {e}");
+                self.problems.push(Diagnostic::error("MAD001", Place::file("scripts"), message));
+                return Vec::new();
+            }
+        };
+        let mut dirs: Vec<String> = entries
+            .flatten()
+            .filter(|e| e.path().is_dir())
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        dirs.sort();
+        dirs
+    }
+
+    fn read(&mut self, file: &Path, dir: Option<&str>) {
+        let text = match read_text(&self.root.join(file)) {
+            Ok(text) => text,
+            Err(message) => {
+                self.problems.push(Diagnostic::error("MAD001", Place::file(file), message));
+                return;
+            }
+        };
+        let source = Arc::new(Source { file: file.to_owned(), text });
+        // An array of raw values first: one bad entry must not hide the others.
+        let items: Vec<&RawValue> = match serde_json::from_str(&source.text) {
+            Ok(items) => items,
+            Err(e) => {
+                self.problems.push(file_error(&source, &e));
+                return;
+            }
+        };
+        let mut line = 1;
+        let mut counted = 0;
+        for (index, raw) in items.iter().enumerate() {
+            let start = span_of(&source.text, raw).start;
+            line += memchr::memchr_iter(b'\n', &source.text.as_bytes()[counted..start]).count();
+            counted = start;
+            self.entry(&source, index, raw, line, dir);
+        }
+    }
+
+    fn entry(
+        &mut self,
+        source: &Arc<Source>,
+        index: usize,
+        raw: &RawValue,
+        line: usize,
+        dir: Option<&str>,
+    ) {
+        let pointer = format!("/{index}");
+        let map: Map<String, Value> = match serde_json::from_str(raw.get()) {
+            Ok(map) => map,
+            Err(_) => {
+                let message = format!("an entry must be an object, this is {}", kind(raw));
+                let place = source.place(&pointer);
+                self.problems.push(Diagnostic::error("MAD002", place, message));
+                return;
+            }
+        };
+        let name = match map.get("name") {
+            Some(Value::String(name)) if !name.trim().is_empty() => match dir {
+                Some(dir) => format!("{dir}/{name}"),
+                None => name.clone(),
+            },
+            found => {
+                let message = match found {
+                    None => "the entry has no `name`".to_owned(),
+                    Some(value) => format!("`name` must be a word, this is {value}"),
+                };
+                let place = source.place(&format!("{pointer}/name"));
+                let help = "give it one, by convention `framework_project_workload`";
+                self.problems.push(Diagnostic::error("MAD010", place, message).help(help));
+                return;
+            }
+        };
+        let entry = match Entry::deserialize(&map) {
+            Ok(entry) => entry,
+            Err(_) => self.entry_by_key(source, index, &name, &map),
+        };
+        let resolve = |path: &Option<String>| {
+            let path = path.as_deref().map(str::trim).filter(|p| !p.is_empty())?;
+            let below = dir.map_or_else(PathBuf::new, |d| Path::new("scripts").join(d));
+            Some(normalise(&below.join(path)))
+        };
+        let data = ModelData {
+            script: resolve(&entry.scripts),
+            dockerfile: resolve(&entry.dockerfile),
+            entry,
+            raw: map,
+            source: Arc::clone(source),
+            index,
+            line,
+        };
+        self.models.push(Model { name, extra_args: String::new(), data: Arc::new(data) });
+    }
+
+    /// The entry without the keys whose values have a wrong type, each of which
+    /// becomes a problem.
+    fn entry_by_key(
+        &mut self,
+        source: &Source,
+        index: usize,
+        name: &str,
+        map: &Map<String, Value>,
+    ) -> Entry {
+        let mut good = map.clone();
+        for (key, value) in map {
+            let single = Map::from_iter([(key.clone(), value.clone())]);
+            if let Err(e) = Entry::deserialize(&single) {
+                good.shift_remove(key);
+                let place = source.place(&format!("/{index}/{}", escape(key)));
+                let message = format!("`{key}`: {e}");
+                self.problems.push(Diagnostic::error("MAD003", place, message).of(name));
+            }
+        }
+        Entry::deserialize(&good).unwrap_or_default()
+    }
+
+    /// Keeps the first of several entries of one name, and says so.
+    fn drop_duplicates(&mut self) {
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        let mut again = Vec::new();
+        for (i, model) in self.models.iter().enumerate() {
+            match first.get(model.name.as_str()) {
+                None => {
+                    first.insert(&model.name, i);
+                }
+                Some(&j) => again.push((i, j)),
+            }
+        }
+        for &(i, j) in &again {
+            let message = format!("the name `{}` exists already", self.models[i].name);
+            let diagnostic = Diagnostic::error("MAD011", self.models[i].place("name"), message)
+                .related(self.models[j].place("name"), "first used here")
+                .help("names key records and baselines: rename one of the two");
+            self.problems.push(diagnostic);
+        }
+        let again: HashSet<usize> = again.into_iter().map(|(i, _)| i).collect();
+        let mut index = 0..;
+        self.models.retain(|_| index.next().is_some_and(|i| !again.contains(&i)));
+    }
+}
+
+/// A file's text; the error says what is wrong with it.
+fn read_text(path: &Path) -> Result<String, String> {
+    let size = fs::metadata(path).map_err(|e| format!("cannot read the file: {e}"))?.len();
+    if size > MAX_FILE_BYTES {
+        let limit = MAX_FILE_BYTES >> 20;
+        return Err(format!("the file has {} MiB, more than {limit} MiB", size >> 20));
+    }
+    let bytes = fs::read(path).map_err(|e| format!("cannot read the file: {e}"))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let line = memchr::memchr_iter(b'\n', &e.as_bytes()[..at]).count() + 1;
+        format!("the file is not UTF-8: byte {at}, in line {line}; save it as UTF-8")
+    })?;
+    match text.trim().is_empty() {
+        true => Err("the file is empty; a catalog is at least `[]`".to_owned()),
+        false => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+    }
+}
+
+fn file_error(source: &Source, error: &serde_json::Error) -> Diagnostic {
+    let text = &source.text;
+    if error.is_data() {
+        let message = "a catalog must be an array of entries";
+        return Diagnostic::error("MAD002", source.place(""), message)
+            .help("put the entries between `[` and `]`");
+    }
+    let line_start = match error.line() {
+        0 | 1 => 0,
+        line => memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(0, |i| i + 1),
+    };
+    // serde_json's column counts bytes from 1; at the end of input it points past it.
+    let mut start = (line_start + error.column().saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let place = Place::span(&source.file, text, start..end);
+    Diagnostic::error("MAD001", place, format!("this is not valid JSON: {message}"))
+}
+
+fn kind(raw: &RawValue) -> &'static str {
+    match raw.get().as_bytes().first() {
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(b'{') => "an object with a broken value",
+        _ => "a number",
+    }
+}
+
+/// `a/../b` → `b`, without looking at the file system. A leading `..` stays: the
+/// validator refuses it.
+fn normalise(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
+}

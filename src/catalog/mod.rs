@@ -1,0 +1,244 @@
+//! `models.json` → [`Catalog`] of [`Model`]s: schema, discovery, selection.
+//!
+//! Loading never fails: what is wrong with the files is collected in
+//! [`Catalog::problems`], with file, line and JSON pointer, and what is right is
+//! there to work with.
+
+mod config;
+pub mod entry;
+mod load;
+mod select;
+mod source;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+pub use config::{CONFIG_FILE, Config};
+pub use entry::{Count, Entry, split_commas};
+pub use select::NoMatch;
+pub use source::{Source, escape, locate};
+
+use crate::diagnostic::{Diagnostic, Place};
+
+/// Name of a catalog file.
+pub const CATALOG_FILE: &str = "models.json";
+
+/// All entries below one root directory, and all problems found while reading them.
+#[derive(Debug)]
+pub struct Catalog {
+    /// Directory that holds `models.json`, `scripts/` and `docker/`.
+    pub root: PathBuf,
+    /// `mad.toml`.
+    pub config: Config,
+    /// The entries: root file first, then `scripts/<dir>/` in order of their names.
+    pub models: Vec<Model>,
+    /// What is wrong with the files.
+    pub problems: Vec<Diagnostic>,
+}
+
+impl Catalog {
+    /// Problems about no single entry (a file that does not parse, an entry with
+    /// no name, a name that exists twice).
+    pub fn file_problems(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.problems.iter().filter(|p| p.model.is_none())
+    }
+
+    /// Problems about the entry `name`.
+    pub fn problems_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Diagnostic> {
+        self.problems.iter().filter(move |p| p.model.as_deref() == Some(name))
+    }
+}
+
+/// What a script reports its numbers by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contract {
+    /// A `performance: <value> <metric>` line.
+    Line,
+    /// A CSV file of this name (`multiple_results`).
+    Csv(String),
+    /// A perf CSV written from inside a job that the script submits itself.
+    SelfManaged,
+}
+
+impl std::fmt::Display for Contract {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Contract::Line => f.write_str("line"),
+            Contract::Csv(file) => write!(f, "csv {file}"),
+            Contract::SelfManaged => f.write_str("self-managed"),
+        }
+    }
+}
+
+/// One entry of the catalog, resolved: nested names are prefixed, paths are
+/// relative to the catalog root. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Full name, unique in the catalog.
+    pub name: String,
+    /// Arguments that the selection added (`name:arg=value`), ` --arg value`.
+    pub extra_args: String,
+    data: Arc<ModelData>,
+}
+
+/// What all variants of a [`Model`] share.
+#[derive(Debug)]
+struct ModelData {
+    entry: Entry,
+    raw: Map<String, Value>,
+    script: Option<PathBuf>,
+    dockerfile: Option<PathBuf>,
+    source: Arc<Source>,
+    index: usize,
+    line: usize,
+}
+
+impl Model {
+    /// The typed entry; a value of the wrong type is absent here and a problem of
+    /// the catalog.
+    pub fn entry(&self) -> &Entry {
+        &self.data.entry
+    }
+
+    /// The entry as it is written in its file, unknown keys included.
+    pub fn raw(&self) -> &Map<String, Value> {
+        &self.data.raw
+    }
+
+    /// Script file or directory, relative to the catalog root, normalised.
+    pub fn script(&self) -> Option<&Path> {
+        self.data.script.as_deref()
+    }
+
+    /// Prefix of the Dockerfiles, relative to the catalog root, normalised.
+    pub fn dockerfile(&self) -> Option<&Path> {
+        self.data.dockerfile.as_deref()
+    }
+
+    /// The file the entry stands in.
+    pub fn source(&self) -> &Source {
+        &self.data.source
+    }
+
+    /// 1-based line of the entry in its file.
+    pub fn line(&self) -> usize {
+        self.data.line
+    }
+
+    /// JSON pointer of the entry, or of `key` in it.
+    pub fn pointer(&self, key: &str) -> String {
+        match key {
+            "" => format!("/{}", self.data.index),
+            key => format!("/{}/{}", self.data.index, escape(key)),
+        }
+    }
+
+    /// Where `key` of the entry stands (the whole entry if it has no such key).
+    pub fn place(&self, key: &str) -> Place {
+        self.source().place(&self.pointer(key))
+    }
+
+    /// What tells this selection of the entry from others: its name, and the
+    /// arguments that were added to it. Keys records, cases and baselines.
+    pub fn id(&self) -> String {
+        let mut id = self.name.clone();
+        for word in self.extra_args.split(" --").filter(|w| !w.is_empty()) {
+            id.push(':');
+            id.push_str(&word.replacen(' ', "=", 1));
+        }
+        id
+    }
+
+    /// Tags, in order.
+    pub fn tags(&self) -> &[String] {
+        self.entry().tags.as_ref().map_or(&[], |t| &t.0)
+    }
+
+    /// Whether `tag` is among the tags.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags().iter().any(|t| t == tag)
+    }
+
+    /// The arguments as text, the selection's included.
+    pub fn args(&self) -> String {
+        format!("{}{}", self.entry().args.as_deref().unwrap_or_default(), self.extra_args)
+    }
+
+    /// GPUs the entry asks for: `n_gpus` or an alias of it, else one.
+    pub fn n_gpus(&self) -> Count {
+        let e = self.entry();
+        e.gpus_per_node
+            .or(e.gpu_count)
+            .or(e.n_gpus)
+            .or(e.num_gpus)
+            .or(e.ngpus)
+            .unwrap_or(Count::Exactly(1))
+    }
+
+    /// `training_precision`, or nothing.
+    pub fn precision(&self) -> &str {
+        self.entry().training_precision.as_deref().unwrap_or_default()
+    }
+
+    /// The launcher of a distributed entry, in one spelling.
+    pub fn launcher(&self) -> Option<String> {
+        let launcher = self.entry().distributed.as_ref()?.get("launcher")?.as_str()?;
+        Some(launcher.replace("slurm-multi", "slurm_multi"))
+    }
+
+    /// How the entry reports its numbers.
+    pub fn contract(&self) -> Contract {
+        let slurm_script = self
+            .script()
+            .is_some_and(|s| s.extension().is_some_and(|e| e == "slurm" || e == "sbatch"));
+        if slurm_script || self.launcher().as_deref() == Some("slurm_multi") {
+            return Contract::SelfManaged;
+        }
+        match self.entry().multiple_results.as_deref().map(str::trim) {
+            Some(file) if !file.is_empty() => Contract::Csv(file.to_owned()),
+            _ => Contract::Line,
+        }
+    }
+
+    /// The entry with its resolved name and paths, and where it came from under
+    /// the key `mad`: an element of `mad discover --json`.
+    pub fn resolved(&self) -> Value {
+        let mut map = self.raw().clone();
+        map.insert("name".into(), json!(self.name));
+        if let Some(script) = self.script() {
+            map.insert("scripts".into(), json!(script));
+        }
+        if let Some(dockerfile) = self.dockerfile() {
+            map.insert("dockerfile".into(), json!(dockerfile));
+        }
+        map.insert("args".into(), json!(self.args()));
+        let place = json!({
+            "id": self.id(),
+            "file": self.source().file,
+            "line": self.line(),
+            "pointer": self.pointer(""),
+            "contract": self.contract().to_string(),
+        });
+        map.insert("mad".into(), place);
+        Value::Object(map)
+    }
+
+    /// SHA-256 of the resolved entry without its place, first 16 hex digits: says
+    /// whether two measurements were of the same entry.
+    pub fn entry_hash(&self) -> String {
+        let mut resolved = self.resolved();
+        if let Some(map) = resolved.as_object_mut() {
+            map.remove("mad");
+            map.sort_keys();
+        }
+        let digest = Sha256::digest(resolved.to_string());
+        digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn with_arguments(&self, arguments: &str) -> Model {
+        Model { extra_args: arguments.to_owned(), ..self.clone() }
+    }
+}

@@ -1,0 +1,3 @@
+//! Statistics and the Verdict.
+mod direction;
+pub use direction::Direction;
