@@ -1,1 +1,5 @@
-fn main() {}
+//! The repository's own catalog as test cases.
+
+fn main() -> std::process::ExitCode {
+    mad_harness::harness::main()
+}

@@ -1,0 +1,105 @@
+//! `mad benchmark`.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use super::{Exit, Global, plan, print, print_json, report, select, whole_catalog};
+use crate::engine::Cancel;
+use crate::machine::Machine;
+use crate::options::{Context, RunOptions};
+use crate::plan::Planner;
+use crate::record::{CaseRecord, CaseStatus, Stage};
+use crate::run::Session;
+
+/// Run entries, judge them, write the results.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  mad benchmark                        every entry that can run here
+  mad benchmark cpu --samples 5        entries with the tag `cpu`, five executions each
+  mad benchmark rust_gemm:size=512     one entry, with ` --size 512` added to its args
+  mad benchmark vllm --plan            what would run, and the command for elsewhere")]
+pub(super) struct Benchmark {
+    /// Names, tags, `scope/tag` or `name:arg=value`; all entries without
+    #[arg(value_name = "TAG")]
+    words: Vec<String>,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+impl Benchmark {
+    pub(super) fn run(&self, global: &Global) -> Result<Exit> {
+        let options = &self.options;
+        let context = Context::load(options)?;
+        let catalog = match whole_catalog(global)? {
+            Ok(catalog) => catalog,
+            Err(exit) => return Ok(exit),
+        };
+        let models = select(&catalog, &self.words, &options.tags)?;
+        let machine = match &options.machine {
+            Some(file) => Machine::from_file(file)?,
+            None => Machine::cached(&options.run_dir.join("cache")),
+        };
+        let planner =
+            Planner { catalog: &catalog, machine: &machine, options, context: &context };
+        if options.plan {
+            return plan::print_plan(global, &planner, &models);
+        }
+        let cancel = Cancel::default();
+        cancel.on_signals()?;
+        let session = Session::open(planner, cancel, !global.quiet)?;
+        for model in &models {
+            for stage in [Stage::Bench, Stage::Regress] {
+                if session.cancel.is_cancelled() {
+                    break;
+                }
+                session.case(stage, model);
+            }
+        }
+        session.finish()?;
+        let cases = session.cases();
+        let mut exit = exit_of(&cases);
+        if session.cancel.is_cancelled() {
+            eprintln!("error: interrupted: {} of {} entries done", cases.len() / 2, models.len());
+            exit = exit.max(Exit::RunFailed);
+        }
+        if global.json {
+            let run = &session.dir().id;
+            let document =
+                json!({ "schema": "mad-benchmark/1", "run": run, "exit": exit.code(), "cases": cases });
+            print_json(&document)?;
+        } else {
+            print(&report::text(&cases))?;
+            let junit = options.run_dir.join("junit.xml");
+            print(&format!(
+                "results: {}, {}\nrecords: {}\n",
+                options.output.display(),
+                junit.display(),
+                session.dir().path().display()
+            ))?;
+        }
+        Ok(exit)
+    }
+}
+
+/// The exit status that the outcome of `cases` means. Nothing measured is no success:
+/// somebody asked for numbers.
+fn exit_of(cases: &[CaseRecord]) -> Exit {
+    let failed = |c: &&CaseRecord| c.status == CaseStatus::Failed;
+    let worst = cases.iter().filter(failed).map(|c| match c.kind.as_str() {
+        "regression" => Exit::Regression,
+        "baseline" => Exit::Usage,
+        "no-baseline" => Exit::Findings,
+        _ => Exit::RunFailed,
+    });
+    let measured = |c: &CaseRecord| c.stage == Stage::Bench && c.status == CaseStatus::Passed;
+    match worst.max() {
+        Some(exit) => exit,
+        None if cases.iter().any(measured) => Exit::Ok,
+        None => {
+            eprintln!("error: nothing was measured: every entry was skipped");
+            Exit::Findings
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The command `mad`: one file per command, and nothing in them that a user of the
+//! library could want.
+
+mod baseline;
+mod benchmark;
+mod discover;
+mod machine;
+mod plan;
+mod report;
+mod schema;
+mod validate;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+
+use crate::catalog::{Catalog, Model, NoMatch};
+use crate::diagnostic::Diagnostic;
+use crate::engine::supervise;
+use crate::options::RunOptions;
+use crate::validate::render_text;
+
+/// How a command ended: the exit statuses, the worst last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// 0: all is well.
+    #[default]
+    Ok,
+    /// 1: findings, or a failure of no other kind.
+    Findings,
+    /// 5: a performance regression.
+    Regression,
+    /// 3: a run failed.
+    RunFailed,
+    /// 2: a build failed, or a tag matches nothing.
+    NoMatch,
+    /// 4: arguments or configuration that make no sense.
+    Usage,
+}
+
+impl Exit {
+    /// The status that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Findings => 1,
+            Exit::NoMatch => 2,
+            Exit::RunFailed => 3,
+            Exit::Usage => 4,
+            Exit::Regression => 5,
+        }
+    }
+}
+
+/// Turns a catalog of AI model workloads into validated, measured and judged numbers.
+#[derive(Parser, Debug)]
+#[command(name = "mad", version, after_help = AFTER_HELP, propagate_version = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0 ok · 1 findings or failure · 2 build failure, or a tag that matches nothing ·
+  3 a run failed · 4 invalid arguments or configuration · 5 performance regression
+
+Examples:
+  mad validate                     would every entry run and report a number?
+  mad benchmark cpu                measure the entries with the tag `cpu`
+  mad baseline accept              accept what the last run measured
+  mad benchmark --plan --machine tests/fixtures/machines/8x-mi300x.json";
+
+/// Options of every command.
+#[derive(clap::Args, Debug)]
+struct Global {
+    /// Directory of the catalog
+    #[arg(long, value_name = "DIR", env = "MAD_ROOT", default_value = ".", global = true)]
+    root: PathBuf,
+    /// Print one JSON document on standard output and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on standard error (-vv: everything)
+    #[arg(long, short, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Say only what went wrong
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// List entries
+    Discover(discover::Discover),
+    /// Check entries without running them
+    Validate(validate::Validate),
+    /// Run entries, judge them, write the results
+    #[command(visible_alias = "run")]
+    Benchmark(benchmark::Benchmark),
+    /// The accepted numbers
+    #[command(subcommand)]
+    Baseline(baseline::BaselineCommand),
+    /// Summarise a run
+    Report(report::Report),
+    /// Describe this host, in the form that --machine reads
+    Machine(machine::MachineCommand),
+    /// Print a JSON Schema
+    Schema(schema::Schema),
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    if let Some(code) = supervise::intercept() {
+        return code;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            let exit = if e.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return ExitCode::from(exit.code());
+        }
+    };
+    start_log(&cli.global);
+    let global = &cli.global;
+    let result = match cli.command {
+        Command::Discover(c) => c.run(global),
+        Command::Validate(c) => c.run(global),
+        Command::Benchmark(c) => c.run(global),
+        Command::Baseline(c) => c.run(global),
+        Command::Report(c) => c.run(global),
+        Command::Machine(c) => c.run(global),
+        Command::Schema(c) => c.run(),
+    };
+    let exit = result.unwrap_or_else(|e| {
+        eprintln!("error: {e:#}");
+        if e.is::<NoMatch>() { Exit::NoMatch } else { Exit::Usage }
+    });
+    ExitCode::from(exit.code())
+}
+
+fn start_log(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (_, 0) => tracing::Level::WARN,
+        (_, 1) => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour(&std::io::stderr()))
+        .with_target(false)
+        .without_time()
+        .init();
+}
+
+/// Whether to colour what goes to `stream`.
+fn colour(stream: &impl IsTerminal) -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && stream.is_terminal()
+}
+
+/// Prints `text`; a reader that has gone away (`… | head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn print_json(value: &Value) -> Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// The catalog of a command, which must be readable as a whole: what cannot be read
+/// might be what was asked for.
+fn whole_catalog(global: &Global) -> Result<Result<Catalog, Exit>> {
+    let catalog = Catalog::load(&global.root);
+    let errors: Vec<Diagnostic> =
+        catalog.file_problems().filter(|p| p.is_error()).cloned().collect();
+    if errors.is_empty() {
+        return Ok(Ok(catalog));
+    }
+    eprint!("{}", render_text(&errors, &catalog, colour(&std::io::stderr())));
+    eprintln!("error: the catalog cannot be read as a whole");
+    Ok(Err(Exit::Usage))
+}
+
+/// Tags given as words and as options.
+fn select(catalog: &Catalog, words: &[String], options: &[String]) -> Result<Vec<Model>> {
+    let tags: Vec<&String> = words.iter().chain(options).collect();
+    Ok(catalog.select(&tags)?)
+}
+
+/// The options of everything that runs, for commands that only look.
+fn no_options() -> Result<RunOptions> {
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        options: RunOptions,
+    }
+    Ok(Defaults::try_parse_from(["mad"])?.options)
+}

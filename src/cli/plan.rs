@@ -1,0 +1,81 @@
+//! `--plan`: what would run, what would not, and the command for where it could.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::{Exit, Global, print, print_json};
+use crate::catalog::Model;
+use crate::diagnostic::Diagnostic;
+use crate::plan::{Plan, Planner};
+use crate::validate::Validator;
+
+/// Prints the Plan of each entry; runs nothing.
+pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model]) -> Result<Exit> {
+    let validator = Validator::new(planner.catalog);
+    let mut exit = Exit::Ok;
+    let mut json_plans = Vec::new();
+    let mut text = String::new();
+    for model in models {
+        let errors: Vec<String> = validator
+            .model(model)
+            .iter()
+            .filter(|d| Diagnostic::is_error(d))
+            .map(ToString::to_string)
+            .collect();
+        let id = model.id();
+        let command = planner.command_for(model);
+        let (state, detail): (&str, Value) = if !errors.is_empty() {
+            exit = exit.max(Exit::Findings);
+            text.push_str(&format!("invalid  {id}\n"));
+            for error in &errors {
+                text.push_str(&format!("           {error}\n"));
+            }
+            ("invalid", json!({ "errors": errors }))
+        } else {
+            match planner.plan(model) {
+                Plan::Run(job) => {
+                    let limit = job.timeout_s.map_or("none".to_owned(), |s| format!("{s} s"));
+                    text.push_str(&format!(
+                        "run      {id}\n           {command}\n           {} engine, {} GPUs, \
+                         {} warm-up + {} executions, timeout {limit}\n           in {}: {}\n",
+                        job.engine,
+                        job.n_gpus,
+                        job.warmup,
+                        job.samples,
+                        job.model.script().unwrap_or(std::path::Path::new("")).display(),
+                        job.command_line(),
+                    ));
+                    let detail = json!({
+                        "engine": job.engine.to_string(),
+                        "n_gpus": job.n_gpus,
+                        "warmup": job.warmup,
+                        "samples": job.samples,
+                        "timeout_s": job.timeout_s,
+                        "argv": job.command,
+                        "warnings": job.warnings,
+                    });
+                    ("run", detail)
+                }
+                Plan::Skip(skip) => {
+                    if skip.hardware && planner.options.require_gpu {
+                        exit = exit.max(Exit::RunFailed);
+                    }
+                    text.push_str(&format!("skip     {id}\n           {command}\n"));
+                    text.push_str(&format!("           {}\n", skip.reason));
+                    ("skip", json!({ "reason": skip.reason, "hardware": skip.hardware }))
+                }
+            }
+        };
+        let mut plan = json!({ "id": id, "plan": state, "command": command });
+        if let (Some(plan), Value::Object(detail)) = (plan.as_object_mut(), detail) {
+            plan.extend(detail);
+        }
+        json_plans.push(plan);
+    }
+    if global.json {
+        print_json(&json!({ "schema": "mad-plan/1", "plans": json_plans }))?;
+    } else {
+        print(&text)?;
+    }
+    Ok(exit)
+}

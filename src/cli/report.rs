@@ -1,0 +1,126 @@
+//! `mad report`: what a Run measured and what was made of it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{Exit, Global, print, print_json};
+use crate::record::{CaseRecord, CaseStatus, RunDir, Stage};
+use crate::results::{Table, junit_xml};
+
+/// Summarise a run.
+#[derive(Args, Debug)]
+pub(super) struct Report {
+    /// Run id, run directory, or `latest`
+    #[arg(value_name = "RESULTS", default_value = "latest")]
+    results: String,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Where runs are
+    #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
+    run_dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+    Junit,
+}
+
+impl Report {
+    pub(super) fn run(&self, global: &Global) -> Result<Exit> {
+        let run = RunDir::find(&self.run_dir, &self.results)?;
+        let mut cases = run.cases()?;
+        cases.sort_by(|a, b| (a.stage, &a.started, &a.name).cmp(&(b.stage, &b.started, &b.name)));
+        match (global.json, self.format) {
+            (true, _) | (_, Format::Json) => {
+                let document = json!({ "schema": "mad-report/1", "run": run.read_run()?, "cases": cases });
+                print_json(&document)?;
+            }
+            (_, Format::Junit) => print(&String::from_utf8_lossy(&junit_xml(&cases)?))?,
+            (_, Format::Text) => {
+                print(&format!("run {}\n", run.id))?;
+                print(&text(&cases))?;
+            }
+        }
+        let failed = cases.iter().any(|c| c.status == CaseStatus::Failed);
+        Ok(if failed { Exit::Findings } else { Exit::Ok })
+    }
+}
+
+/// The table of a Run: one line per metric, then what needs words.
+pub(super) fn text(cases: &[CaseRecord]) -> String {
+    let mut table = Table::new(["MODEL", "STATUS", "PERFORMANCE", "METRIC", "CHANGE", "VERDICT"]);
+    let mut words = String::new();
+    let mut any = false;
+    for bench in cases.iter().filter(|c| c.stage == Stage::Bench) {
+        any = true;
+        let regress = cases.iter().find(|c| c.stage == Stage::Regress && c.model == bench.model);
+        let status = match bench.status {
+            CaseStatus::Passed => "SUCCESS",
+            CaseStatus::Failed => "FAILURE",
+            CaseStatus::Ignored => "SKIPPED",
+        };
+        let metrics = metrics(bench);
+        if metrics.is_empty() {
+            let blank = String::new;
+            table.row([bench.model.clone(), status.into(), blank(), blank(), blank(), blank()]);
+        }
+        for metric in metrics {
+            let verdict = regress.and_then(|r| property(r, &format!("verdict.{}", metric.key)));
+            table.row([
+                bench.model.clone(),
+                status.to_owned(),
+                metric.value,
+                metric.key,
+                metric.change,
+                verdict.unwrap_or("-").to_owned(),
+            ]);
+        }
+        for case in [Some(bench), regress].into_iter().flatten() {
+            let repeated = case.stage == Stage::Regress && case.message == bench.message;
+            if !case.message.is_empty() && !repeated {
+                let message = case.message.replace('\n', "\n    ");
+                words.push_str(&format!("\n{}\n    {message}\n", case.name));
+            }
+        }
+    }
+    match any {
+        true => format!("{table}{words}"),
+        false => "nothing was measured in this run\n".to_owned(),
+    }
+}
+
+struct Metric {
+    key: String,
+    value: String,
+    change: String,
+}
+
+/// The metrics in a case's properties, which are written in groups that begin with
+/// `metric`.
+fn metrics(case: &CaseRecord) -> Vec<Metric> {
+    let mut metrics: Vec<Metric> = Vec::new();
+    for (key, value) in &case.properties {
+        match (key.as_str(), metrics.last_mut()) {
+            ("metric", _) => metrics.push(Metric {
+                key: value.clone(),
+                value: String::new(),
+                change: String::new(),
+            }),
+            ("value", Some(metric)) => metric.value.clone_from(value),
+            ("change", Some(metric)) => metric.change.clone_from(value),
+            _ => {}
+        }
+    }
+    metrics
+}
+
+fn property<'a>(case: &'a CaseRecord, key: &str) -> Option<&'a str> {
+    case.properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+}

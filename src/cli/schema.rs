@@ -1,0 +1,32 @@
+//! `mad schema`.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::{Exit, print};
+use crate::schema::{self, Document};
+
+/// Print a JSON Schema.
+#[derive(Args, Debug)]
+pub(super) struct Schema {
+    /// Of what
+    #[arg(value_enum)]
+    document: Document,
+}
+
+impl Schema {
+    pub(super) fn run(&self) -> Result<Exit> {
+        print(&schema::text(self.document))?;
+        Ok(Exit::Ok)
+    }
+}
+
+impl ValueEnum for Document {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Document::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()))
+    }
+}

@@ -1,0 +1,153 @@
+//! What runs a [`Job`]: the trait, and one file per engine.
+
+pub mod host;
+pub mod supervise;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::contract::{Exit, LogFindings};
+use crate::plan::Job;
+
+/// Runs Jobs. One Execution is one start of the script.
+pub trait Engine: Sync {
+    /// Name in records and result files.
+    fn name(&self) -> &'static str;
+
+    /// Builds or finds what the Job needs; the time it takes is the build duration.
+    ///
+    /// # Errors
+    /// When the Job cannot be made ready; the message says why.
+    fn prepare(&self, job: &Job) -> Result<()>;
+
+    /// Starts the script once, in `slot`, and waits for its end.
+    ///
+    /// # Errors
+    /// When the script could not be started or watched. A script that fails is not
+    /// an error but an [`Execution`] that says so.
+    fn execute(&self, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution>;
+}
+
+/// Where one Execution may write, and which devices it has.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Directory of this Execution alone.
+    pub dir: PathBuf,
+    /// GPUs leased to it, indices into [`crate::machine::Machine::gpus`].
+    pub gpus: Vec<usize>,
+    /// Whether the script's output is shown while it runs.
+    pub live_output: bool,
+    /// Whether the private copy of the script's directory outlives the Execution.
+    pub keep_work: bool,
+}
+
+impl Slot {
+    /// Everything the script printed, in order, secrets replaced.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("run.log")
+    }
+
+    /// The private copy of the script's directory.
+    pub fn work(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+}
+
+/// How one start of a script ended, before anything is concluded from it.
+#[derive(Debug)]
+pub struct Execution {
+    /// How the script ended.
+    pub exit: Exit,
+    /// Seconds from its start to its end.
+    pub duration_s: f64,
+    /// What its output holds.
+    pub log: LogFindings,
+    /// The results file, if the Job has one and the script wrote it.
+    pub results: Option<PathBuf>,
+    /// A results file was there before the script started (and was removed).
+    pub stale_results: bool,
+    /// Trouble of the harness's own, such as a full disk.
+    pub trouble: Vec<String>,
+}
+
+/// How a supervised script ended, as its supervisor wrote it down.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// How it ended.
+    pub exit: Exit,
+    /// Seconds it ran.
+    pub duration_s: f64,
+}
+
+/// Tells every running Execution to end. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Cancel(Arc<watch::Sender<bool>>);
+
+impl Default for Cancel {
+    fn default() -> Self {
+        Cancel(Arc::new(watch::channel(false).0))
+    }
+}
+
+impl Cancel {
+    /// Ends what runs and lets nothing start any more.
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns once [`Cancel::cancel`] was called.
+    pub async fn cancelled(&self) {
+        // An error means that the sender is gone, which `self` prevents.
+        let _ = self.0.subscribe().wait_for(|cancelled| *cancelled).await;
+    }
+
+    /// Cancels on Ctrl-C, SIGTERM and SIGHUP, in a thread of its own. A second
+    /// signal ends this process at once (what runs ends with it).
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn on_signals(&self) -> Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut int, mut term, mut hup) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            )
+        };
+        let cancel = self.clone();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async move {
+                loop {
+                    let status = tokio::select! {
+                        _ = int.recv() => 130,
+                        _ = term.recv() => 143,
+                        _ = hup.recv() => 129,
+                    };
+                    if cancel.is_cancelled() {
+                        std::process::exit(status);
+                    }
+                    eprintln!("\ninterrupted: ending what runs (again: at once)");
+                    cancel.cancel();
+                }
+            });
+        })?;
+        Ok(())
+    }
+}
+
+/// `path` as an absolute path, whether it exists or not.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

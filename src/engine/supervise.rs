@@ -1,0 +1,203 @@
+//! The small process between the harness and a script, so that nothing a script
+//! starts outlives it, however the harness ends.
+//!
+//! It is this same program, started again with [`ARGUMENT`] as its first argument.
+//! The harness holds the other end of its standard input: when that closes, because
+//! the harness cancels or because it was killed, the script ends. As a subreaper it
+//! inherits every process whose parent ended, so a daemon that the script left
+//! behind is found and ended too.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, WaitOptions};
+use tokio::io::AsyncReadExt;
+
+use super::Status;
+use crate::contract::Exit;
+use crate::record::write_atomically;
+
+/// First argument that turns this program into a supervisor.
+pub const ARGUMENT: &str = "__mad-supervise";
+
+/// How long a process may take to die of SIGKILL: one that hangs in a driver does
+/// not die at all, and must not take the harness with it.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a supervisor is told on its command line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Where the [`Status`] goes.
+    pub status: PathBuf,
+    /// Seconds after which the script is ended; `None` is never.
+    pub timeout_s: Option<f64>,
+    /// Seconds between SIGTERM and SIGKILL.
+    pub grace_s: f64,
+    /// Program and arguments.
+    pub command: Vec<String>,
+}
+
+impl Order {
+    /// The command line after the program name.
+    pub fn to_args(&self) -> Vec<std::ffi::OsString> {
+        let timeout = self.timeout_s.map_or_else(|| "none".to_owned(), |s| s.to_string());
+        let mut args: Vec<std::ffi::OsString> = vec![ARGUMENT.into(), self.status.clone().into()];
+        args.extend([timeout.into(), self.grace_s.to_string().into()]);
+        args.extend(self.command.iter().map(Into::into));
+        args
+    }
+
+    fn from_args(mut args: impl Iterator<Item = std::ffi::OsString>) -> Result<Order> {
+        let mut next = || args.next().context("too few arguments");
+        let status = PathBuf::from(next()?);
+        let number = |word: std::ffi::OsString| -> Result<f64> {
+            Ok(word.to_str().context("not a number")?.parse()?)
+        };
+        let timeout = next()?;
+        let timeout_s = if timeout == "none" { None } else { Some(number(timeout)?) };
+        let grace_s = number(next()?)?;
+        let command: Result<Vec<String>, _> = args.map(std::ffi::OsString::into_string).collect();
+        let command = command.map_err(|word| anyhow::anyhow!("{word:?} is not UTF-8"))?;
+        ensure!(!command.is_empty(), "no command");
+        Ok(Order { status, timeout_s, grace_s, command })
+    }
+}
+
+/// Becomes a supervisor if this process was started as one. To be called first
+/// thing in `main`.
+pub fn intercept() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? != ARGUMENT {
+        return None;
+    }
+    let result = Order::from_args(args).and_then(|order| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(supervise(&order))
+    });
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("mad: cannot supervise the script: {e:#}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+async fn supervise(order: &Order) -> Result<()> {
+    // Refused only by kernels before 3.4; the process group is then what remains.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    let started = Instant::now();
+    let mut command = tokio::process::Command::new(&order.command[0]);
+    command.args(&order.command[1..]).stdin(std::process::Stdio::null()).process_group(0);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => {
+            // In the log, where people look; the status says the same by its code.
+            println!("mad: cannot start {}: {e}", order.command[0]);
+            let code = if e.kind() == ErrorKind::NotFound { 127 } else { 126 };
+            return write_status(order, Exit::Code(code), started);
+        }
+    };
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let exit = tokio::select! {
+        status = child.wait() => exit_of(status?),
+        () = sleep(order.timeout_s) => {
+            end(&mut child, group, order.grace_s).await;
+            Exit::TimedOut { after_s: order.timeout_s.unwrap_or_default() }
+        }
+        closed = lifeline() => {
+            // `closed` is a word of farewell if the harness is alive and cancels;
+            // if it died, the machine must be free for others at once.
+            let grace = if closed { order.grace_s } else { 0.0 };
+            end(&mut child, group, grace).await;
+            Exit::Cancelled
+        }
+    };
+    let result = write_status(order, exit, started);
+    kill_descendants().await;
+    result
+}
+
+fn exit_of(status: std::process::ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    }
+}
+
+async fn sleep(seconds: Option<f64>) {
+    match seconds {
+        Some(s) => tokio::time::sleep(Duration::from_secs_f64(s)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the harness to cancel (`true`) or to die (`false`).
+async fn lifeline() -> bool {
+    // The pipe is read directly: tokio's stdin would read in a thread that nothing
+    // can stop.
+    let Ok(pipe) = rustix::io::dup(rustix::stdio::stdin()) else {
+        return std::future::pending().await;
+    };
+    let Ok(mut pipe) = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe) else {
+        return std::future::pending().await;
+    };
+    matches!(pipe.read_u8().await, Ok(_))
+}
+
+/// SIGTERM to the script and all it started, and SIGKILL to what is left after the
+/// grace period.
+async fn end(child: &mut tokio::process::Child, group: Option<Pid>, grace_s: f64) {
+    if grace_s > 0.0 {
+        signal_all(group, Signal::TERM);
+        let grace = Duration::from_secs_f64(grace_s);
+        if tokio::time::timeout(grace, child.wait()).await.is_ok() {
+            return;
+        }
+    }
+    signal_all(group, Signal::KILL);
+    let _ = tokio::time::timeout(KILL_LIMIT, child.wait()).await;
+}
+
+fn signal_all(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
+/// Ends the processes that the script left behind. Each that ends hands its own
+/// children to us, so this repeats until there are none.
+async fn kill_descendants() {
+    let deadline = Instant::now() + KILL_LIMIT;
+    loop {
+        let children = children();
+        if children.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in children {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Children of this process, zombies included.
+fn children() -> Vec<Pid> {
+    let mut pids = Vec::new();
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        pids.extend(text.split_whitespace().filter_map(|p| Pid::from_raw(p.parse().ok()?)));
+    }
+    pids
+}
+
+fn write_status(order: &Order, exit: Exit, started: Instant) -> Result<()> {
+    let status = Status { exit, duration_s: started.elapsed().as_secs_f64() };
+    write_atomically(&order.status, &serde_json::to_vec(&status)?)
+}

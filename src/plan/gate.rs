@@ -1,0 +1,191 @@
+//! The gate: can this entry run on this machine, and if not, why?
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Serialize;
+
+use super::Planner;
+use crate::catalog::{Count, Model, split_commas};
+use crate::machine::Vendor;
+use crate::options::EngineKind;
+use crate::validate;
+
+/// Why an entry does not run here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skip {
+    /// One sentence a person can act on.
+    pub reason: String,
+    /// Whether the reason is this host's hardware (`--require-gpu` makes it a
+    /// failure).
+    pub hardware: bool,
+    /// The command for a host that could run it.
+    pub command: String,
+}
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; on a host that could: {}", self.reason, self.command)
+    }
+}
+
+impl Planner<'_> {
+    /// The reason to skip the entry, if there is one. Hardware comes first: it is
+    /// what a person can do least about.
+    pub fn gate(&self, model: &Model) -> Option<Skip> {
+        let hardware = self.gate_gpus(model).or_else(|| self.gate_arch(model));
+        let (reason, hardware) = match hardware {
+            Some(reason) => (reason, true),
+            None => (
+                self.gate_engine(model)
+                    .or_else(|| self.gate_described())
+                    .or_else(|| self.gate_secrets(model))?,
+                false,
+            ),
+        };
+        Some(Skip { reason, hardware, command: self.command_for(model) })
+    }
+
+    /// Whether the gate closes for want of GPUs alone: cheap, for lists.
+    pub fn lacks_gpus(&self, model: &Model) -> bool {
+        match self.wanted_gpus(model) {
+            Count::Exactly(n) => (self.machine.gpus.len() as u64) < u64::from(n),
+            Count::All => self.machine.gpus.is_empty(),
+        }
+    }
+
+    fn gate_gpus(&self, model: &Model) -> Option<String> {
+        let wanted = match self.wanted_gpus(model) {
+            Count::Exactly(0) => return None,
+            wanted => wanted,
+        };
+        let vendors = self.vendors(model);
+        let has = self.usable_gpus(&vendors).len();
+        let (enough, amount) = match wanted {
+            Count::Exactly(n) => (has as u64 >= u64::from(n), n.to_string()),
+            Count::All => (has > 0, "at least 1".to_owned()),
+        };
+        if enough {
+            return None;
+        }
+        let names: Vec<String> = vendors.iter().map(ToString::to_string).collect();
+        let kind = match names.len() {
+            0 => String::new(),
+            _ => format!("{} ", names.join(" or ")),
+        };
+        let s = if wanted == Count::Exactly(1) || wanted == Count::All { "" } else { "s" };
+        let others = self.machine.gpus.len() - has;
+        let have = match (has, self.machine.gpus.first()) {
+            (0, Some(gpu)) if others > 0 => format!("0 (its {others} are {})", gpu.vendor),
+            _ => has.to_string(),
+        };
+        Some(format!("needs {amount} {kind}GPU{s}, {} has {have}", self.host()))
+    }
+
+    fn host(&self) -> String {
+        match &self.options.machine {
+            Some(file) => format!("the host in {}", file.display()),
+            None => "this host".to_owned(),
+        }
+    }
+
+    /// GPUs of one of `vendors`, as indices into the machine's; any GPU if there
+    /// are no vendors.
+    pub(super) fn usable_gpus(&self, vendors: &BTreeSet<Vendor>) -> Vec<usize> {
+        let gpus = self.machine.gpus.iter().enumerate();
+        gpus.filter(|(_, g)| vendors.is_empty() || vendors.contains(&g.vendor))
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// Vendors the entry has an image for; none if it does not say.
+    pub(super) fn vendors(&self, model: &Model) -> BTreeSet<Vendor> {
+        let word = |text: &str| match text.to_uppercase().as_str() {
+            "AMD" => Some(Vendor::Amd),
+            "NVIDIA" => Some(Vendor::Nvidia),
+            _ => None,
+        };
+        if let Some(vendor) = self.context.text("gpu_vendor").and_then(|v| word(&v)) {
+            return BTreeSet::from([vendor]);
+        }
+        if self.engine(model) != EngineKind::Container {
+            return BTreeSet::new();
+        }
+        let Some(prefix) = model.dockerfile() else { return BTreeSet::new() };
+        validate::dockerfiles(&self.catalog.root, prefix)
+            .into_iter()
+            .filter_map(|file| file.header.ok()?.get("gpu_vendor")?.as_str().and_then(word))
+            .collect()
+    }
+
+    fn gate_arch(&self, model: &Model) -> Option<String> {
+        if self.options.disable_skip_gpu_arch || self.wanted_gpus(model) == Count::Exactly(0) {
+            return None;
+        }
+        let skipped = model.entry().skip_gpu_arch.as_deref()?;
+        let gpu = self.machine.gpus.first()?;
+        // NVIDIA's are named by product, as in `NVIDIA H100 PCIe` → `H100`.
+        let product = gpu.product.strip_prefix("NVIDIA ").unwrap_or(&gpu.product);
+        let product = product.split(['-', ' ']).next().unwrap_or_default();
+        let hit = split_commas(skipped).find(|arch| *arch == gpu.arch || *arch == product)?;
+        Some(format!("must not run on {hit} (skip_gpu_arch); --disable-skip-gpu-arch overrides"))
+    }
+
+    fn gate_engine(&self, model: &Model) -> Option<String> {
+        match self.engine(model) {
+            EngineKind::Host | EngineKind::Auto => {
+                let unusable = self.context.unusable_on_host();
+                if !unusable.is_empty() {
+                    let keys = unusable.join("`, `");
+                    return Some(format!("the host engine cannot honour `{keys}` of the context"));
+                }
+                let url = model.entry().url.as_deref().filter(|u| !u.trim().is_empty())?;
+                Some(format!("needs a clone of {url}, which the host engine does not make"))
+            }
+            EngineKind::Container => {
+                let image = model.dockerfile().map(Path::display);
+                let image = image.map(|p| format!(" ({p}.*)")).unwrap_or_default();
+                Some(format!(
+                    "needs a container engine{image}, which this version lacks; \
+                     `--engine host` runs the script on the host itself"
+                ))
+            }
+            EngineKind::Slurm => {
+                Some("submits Slurm jobs, which this version cannot follow".to_owned())
+            }
+            EngineKind::Madengine => {
+                Some("needs madengine, which this version cannot drive".to_owned())
+            }
+        }
+    }
+
+    /// A host that is described in a file is planned for, never measured.
+    fn gate_described(&self) -> Option<String> {
+        let file = self.options.machine.as_ref()?;
+        Some(format!("would run on the host in {}, which is not this one", file.display()))
+    }
+
+    /// A secret that the script uses without a default and that is not set.
+    fn gate_secrets(&self, model: &Model) -> Option<String> {
+        static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            Regex::new(r"(?m)^[^#\n]*?\$(?:(MAD_SECRETS\w+)|\{(MAD_SECRETS\w+)\})").ok()
+        });
+        let (dir, file) = super::job::script_file(&self.catalog.root, model.script()?);
+        let text = std::fs::read_to_string(dir.join(file)).ok()?;
+        let known: BTreeSet<String> =
+            self.context.items("docker_env_vars").into_iter().map(|(name, _)| name).collect();
+        let missing: BTreeSet<&str> = SECRET
+            .as_ref()?
+            .captures_iter(&text)
+            .filter_map(|c| Some(c.get(1).or(c.get(2))?.as_str()))
+            .filter(|name| std::env::var_os(name).is_none() && !known.contains(*name))
+            .collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = missing.into_iter().collect();
+        Some(format!("needs the secret {}, which is not set", names.join(", ")))
+    }
+}

@@ -1,0 +1,238 @@
+//! A [`Job`]: everything an engine needs to run an entry, decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::Planner;
+use crate::catalog::{Contract, Count, Model, split_commas};
+use crate::contract::ErrorScan;
+use crate::engine::absolute;
+use crate::machine::{Gpu, Machine, Vendor};
+use crate::options::{EngineKind, text_items};
+
+/// Seconds an execution may take when nobody says otherwise; madengine's default.
+const DEFAULT_TIMEOUT_S: f64 = 7200.0;
+
+/// What an engine runs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The entry.
+    pub model: Model,
+    /// Who runs it.
+    pub engine: EngineKind,
+    /// Directory that is copied for each Execution; the script is in it.
+    pub script_dir: PathBuf,
+    /// Program and arguments, relative to the copy.
+    pub command: Vec<String>,
+    /// GPUs to use.
+    pub n_gpus: u32,
+    /// GPUs to choose from, indices into the machine's; none for a CPU entry.
+    pub gpus: Vec<usize>,
+    /// The machine it was planned for.
+    pub machine: Machine,
+    /// Environment on top of the harness's own, without the devices.
+    pub env: BTreeMap<String, String>,
+    /// Values that must not appear in any output.
+    pub secrets: Vec<String>,
+    /// Seconds after which an Execution is ended; `None` is never.
+    pub timeout_s: Option<f64>,
+    /// Executions of a Measurement.
+    pub samples: u32,
+    /// Executions before it that do not count.
+    pub warmup: u32,
+    /// Whether the CPU must not be shared meanwhile.
+    pub exclusive: bool,
+    /// The file of a `multiple_results` entry.
+    pub results_csv: Option<String>,
+    /// How the log is searched for errors.
+    pub error_scan: ErrorScan,
+    /// What the user should know before it runs.
+    pub warnings: Vec<String>,
+}
+
+impl Job {
+    /// The environment of an Execution that was leased `gpus`.
+    pub fn environment(&self, gpus: &[usize]) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        let chosen: Vec<&Gpu> = gpus.iter().map(|&i| &self.machine.gpus[i]).collect();
+        if !self.machine.gpus.is_empty() {
+            // Also for a CPU entry: the GPUs it did not lease must not be seen.
+            let list: Vec<String> = chosen.iter().map(|g| g.index.to_string()).collect();
+            let vendor = chosen.first().or(self.machine.gpus.first().as_ref()).map(|g| g.vendor);
+            let names: &[&str] = match vendor {
+                Some(Vendor::Nvidia) => &["CUDA_VISIBLE_DEVICES"],
+                _ => &["HIP_VISIBLE_DEVICES"],
+            };
+            for name in names {
+                env.insert((*name).to_owned(), list.join(","));
+            }
+        }
+        env
+    }
+
+    /// The command as a person would type it in the script's directory.
+    pub fn command_line(&self) -> String {
+        shell_words::join(&self.command)
+    }
+}
+
+impl Planner<'_> {
+    /// Decides how the entry runs; the gate is open.
+    pub(super) fn job(&self, model: &Model) -> Job {
+        let entry = model.entry();
+        let defaults = &self.catalog.config.defaults;
+        let bench = entry.bench.clone().unwrap_or_default();
+        let mut warnings = Vec::new();
+
+        let vendors = self.vendors(model);
+        let (n_gpus, gpus) = self.choose_gpus(model, &vendors);
+        let (dir, file) =
+            script_file(&self.catalog.root, model.script().unwrap_or(Path::new(".")));
+        let interpreter = if file.ends_with(".py") { "python3" } else { "bash" };
+        let args = self.context.text("model_args").unwrap_or_else(|| model.args());
+        let args = shell_words::split(&args).unwrap_or_else(|e| {
+            warnings.push(format!("args {args:?}: {e}; split at blanks instead"));
+            args.split_whitespace().map(str::to_owned).collect()
+        });
+        let mut command = vec![interpreter.to_owned(), file];
+        command.extend(args);
+
+        let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
+        warnings.extend(scan_warnings);
+        let env = self.job_environment(model, n_gpus, &mut warnings);
+        let timeout = entry.timeout.map(|s| s.0).filter(|s| *s > 0.0);
+        let timeout_s = match self.options.timeout.filter(|t| *t >= 0.0) {
+            Some(s) => Some(s),
+            None => timeout.or(defaults.timeout).or(Some(DEFAULT_TIMEOUT_S)),
+        };
+        Job {
+            engine: self.engine(model),
+            script_dir: absolute(&dir),
+            command,
+            n_gpus,
+            gpus,
+            machine: self.machine.clone(),
+            secrets: secrets(&env),
+            env,
+            timeout_s: timeout_s.filter(|s| *s > 0.0),
+            samples: self.options.samples.or(bench.samples).or(defaults.samples).unwrap_or(1).max(1),
+            warmup: self.options.warmup.or(bench.warmup).or(defaults.warmup).unwrap_or(0),
+            exclusive: bench.exclusive.or(defaults.exclusive).unwrap_or(true),
+            results_csv: match model.contract() {
+                Contract::Csv(file) => Some(file),
+                _ => None,
+            },
+            error_scan,
+            warnings,
+            model: model.clone(),
+        }
+    }
+
+    fn choose_gpus(&self, model: &Model, vendors: &BTreeSet<Vendor>) -> (u32, Vec<usize>) {
+        let mut usable = self.usable_gpus(vendors);
+        // GPUs of two vendors are never used together.
+        if let Some(vendor) = usable.first().map(|&i| self.machine.gpus[i].vendor) {
+            usable.retain(|&i| self.machine.gpus[i].vendor == vendor);
+        }
+        match self.wanted_gpus(model) {
+            Count::Exactly(0) => (0, Vec::new()),
+            Count::Exactly(n) => (n, usable),
+            Count::All => (u32::try_from(usable.len()).unwrap_or(u32::MAX), usable),
+        }
+    }
+
+    fn job_environment(
+        &self,
+        model: &Model,
+        n_gpus: u32,
+        warnings: &mut Vec<String>,
+    ) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::new();
+        let mut set = |name: &str, value: String| {
+            env.insert(name.to_owned(), value);
+        };
+        let gpus = &self.machine.gpus;
+        let vendor = gpus.first().map_or("NONE".to_owned(), |g| g.vendor.to_string());
+        set("MAD_MODEL_NAME", model.name.clone());
+        set("JENKINS_BUILD_NUMBER", std::env::var("BUILD_NUMBER").unwrap_or_else(|_| "0".into()));
+        set("MAD_GPU_VENDOR", vendor);
+        set("MAD_SYSTEM_NGPUS", gpus.len().to_string());
+        set("MAD_RUNTIME_NGPUS", n_gpus.to_string());
+        if let Some(gpu) = gpus.first() {
+            set("MAD_SYSTEM_GPU_ARCHITECTURE", gpu.arch.clone());
+            set("MAD_SYSTEM_GPU_PRODUCT_NAME", gpu.product.clone());
+        }
+        if n_gpus > 0 && std::env::var_os("MAD_MULTI_NODE_RUNNER").is_none() {
+            set("MAD_MULTI_NODE_RUNNER", multi_node_runner(model.launcher().as_deref(), n_gpus));
+        }
+        if let Contract::Csv(file) = model.contract() {
+            set("MAD_OUTPUT_CSV", file);
+        }
+        if let Some(data) = model.entry().data.as_deref().filter(|d| !d.trim().is_empty()) {
+            set("MAD_DATANAME", data.to_owned());
+            match local_data(&self.catalog.root, data) {
+                Some(home) => set("MAD_DATAHOME", home),
+                None => warnings.push(format!(
+                    "no local path for the data `{data}` in data.json: MAD_DATAHOME is not set"
+                )),
+            }
+        }
+        let entry_env = model.entry().env_vars.iter().flat_map(|object| text_items(object));
+        // Low to high: what the entry wants, what the user wants.
+        env.extend(entry_env);
+        env.extend(self.context.items("env_vars"));
+        env.extend(self.context.items("docker_env_vars"));
+        env
+    }
+}
+
+/// Directory and file name of what is run: the script, or `run.sh` of a directory.
+pub(super) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
+    let path = root.join(script);
+    let is_file = path.extension().is_some_and(|e| {
+        ["sh", "slurm", "sbatch", "py"].iter().any(|known| e == *known)
+    });
+    if is_file {
+        let dir = path.parent().map_or_else(|| root.to_owned(), Path::to_owned);
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (dir, file)
+    } else {
+        (path, "run.sh".to_owned())
+    }
+}
+
+/// madengine's command prefix for a launcher on one node.
+fn multi_node_runner(launcher: Option<&str>, n_gpus: u32) -> String {
+    match launcher {
+        Some("deepspeed") => format!("deepspeed --num_gpus={n_gpus}"),
+        Some("vllm" | "sglang" | "sglang-disagg" | "sglang_disagg" | "primus") => String::new(),
+        _ => format!("torchrun --standalone --nproc_per_node={n_gpus}"),
+    }
+}
+
+/// The path of a `local` data provider, for each of the comma-separated names.
+fn local_data(root: &Path, names: &str) -> Option<String> {
+    let text = std::fs::read_to_string(root.join("data.json")).ok()?;
+    let data: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let homes: Option<Vec<&str>> = split_commas(names)
+        .map(|name| data.get(name)?.get("local")?.get("path")?.as_str())
+        .collect();
+    homes.map(|h| h.join(","))
+}
+
+/// Values that must not appear in any output: `MAD_SECRETS*` of the host and of the
+/// context, and credentials known by their customary names.
+fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
+    let secret = |name: &str| {
+        name.contains("MAD_SECRETS")
+            || name == "MAD_DOCKERHUB_PASSWORD"
+            || name == "HF_TOKEN"
+            || name == "HUGGING_FACE_HUB_TOKEN"
+    };
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .chain(env.iter().map(|(name, value)| (name.clone(), value.clone())))
+        .filter(|(name, value)| secret(name) && !value.trim().is_empty())
+        .map(|(_, value)| value)
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! [`Model`] × options × [`Machine`] → [`Plan`]: a [`Job`] to run, or a [`Skip`] with
+//! its reason and the command for a host that could run it.
+
+mod gate;
+mod job;
+
+use std::path::Path;
+
+pub use gate::Skip;
+pub use job::Job;
+
+use crate::catalog::{Catalog, Contract, Count, Model};
+use crate::machine::Machine;
+use crate::options::{Context, EngineKind, RunOptions};
+
+/// What is to be done about one entry.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// It can run here.
+    Run(Box<Job>),
+    /// It cannot run here, or must not.
+    Skip(Skip),
+}
+
+/// Plans entries for one machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Planner<'a> {
+    /// Where the entries come from.
+    pub catalog: &'a Catalog,
+    /// The host they shall run on.
+    pub machine: &'a Machine,
+    /// What the user asked for.
+    pub options: &'a RunOptions,
+    /// What the user adds to every entry.
+    pub context: &'a Context,
+}
+
+impl Planner<'_> {
+    /// Plans one entry. Reads the entry's Dockerfiles and script, never runs
+    /// anything.
+    pub fn plan(&self, model: &Model) -> Plan {
+        match self.gate(model) {
+            Some(skip) => Plan::Skip(skip),
+            None => Plan::Run(Box::new(self.job(model))),
+        }
+    }
+
+    /// Which engine runs the entry.
+    pub fn engine(&self, model: &Model) -> EngineKind {
+        let configured = self.catalog.config.defaults.engine.as_deref();
+        let configured = configured.and_then(|e| clap::ValueEnum::from_str(e, true).ok());
+        match self.options.engine.or(configured).unwrap_or_default() {
+            EngineKind::Auto => {
+                let context = &self.context.0;
+                if context.contains_key("k8s") || context.contains_key("kubernetes") {
+                    EngineKind::Madengine
+                } else if context.contains_key("slurm")
+                    || model.contract() == Contract::SelfManaged
+                {
+                    EngineKind::Slurm
+                } else if model.dockerfile().is_none() {
+                    EngineKind::Host
+                } else {
+                    EngineKind::Container
+                }
+            }
+            engine => engine,
+        }
+    }
+
+    /// GPUs the entry shall have, before it is known whether the host has them.
+    pub fn wanted_gpus(&self, model: &Model) -> Count {
+        let entry = model.n_gpus();
+        // A CPU entry stays one, whatever count is asked for the others.
+        if entry == Count::Exactly(0) {
+            return entry;
+        }
+        self.options.ngpus.or_else(|| self.context.n_gpus()).unwrap_or(entry)
+    }
+
+    /// The command that runs this entry elsewhere, with the options that matter.
+    pub fn command_for(&self, model: &Model) -> String {
+        let mut words = vec!["mad".to_owned(), "benchmark".to_owned(), model.id()];
+        let mut flag = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                words.extend([format!("--{name}"), value]);
+            }
+        };
+        let o = self.options;
+        let path = |p: &Path| p.display().to_string();
+        flag("ngpus", o.ngpus.map(|n| n.to_string()));
+        flag("additional-context-file", o.additional_context_file.as_deref().map(path));
+        flag("additional-context", o.additional_context.clone());
+        flag("timeout", o.timeout.map(|t| t.to_string()));
+        flag("engine", o.engine.map(|e| e.to_string()));
+        flag("samples", o.samples.map(|n| n.to_string()));
+        flag("warmup", o.warmup.map(|n| n.to_string()));
+        let output = path(&o.output);
+        flag("output", (output != "perf.csv").then_some(output));
+        shell_words::join(words)
+    }
+}

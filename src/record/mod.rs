@@ -1,0 +1,287 @@
+//! The run directory: what was measured, as it was measured.
+//!
+//! ```text
+//! <run dir>/runs/<run id>/
+//!     run.json                            when, where, by which command
+//!     <model>/attempt-<n>/measurement.json    all Executions of one attempt
+//!     <model>/attempt-<n>/<execution>/run.log     what the script printed
+//!     <model>/verdict.json                what the gate said, confirmations included
+//!     cases/<case>.json                   the outcome of each case
+//! ```
+//!
+//! Every file is written once, whole (a rename makes it appear), and never changed:
+//! whatever dies in between, what is there can be read.
+
+mod atomic;
+mod types;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+pub use atomic::{write_atomically, write_json};
+pub use types::{
+    CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, Provenance, RunRecord,
+    Stage,
+};
+
+use crate::slug::slug;
+
+/// One Run's directory.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    /// Identity of the Run.
+    pub id: String,
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// The directory of run `id` below `base`, made if need be.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn open(base: &Path, id: &str) -> Result<RunDir> {
+        let path = base.join("runs").join(slug(id));
+        fs::create_dir_all(path.join("cases")).with_context(|| {
+            format!(
+                "cannot make the run directory {}; choose another with --run-dir or MAD_RUN_DIR",
+                path.display()
+            )
+        })?;
+        Ok(RunDir { id: id.to_owned(), path })
+    }
+
+    /// The directory of an existing run: `latest`, an id, or a path.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub fn find(base: &Path, name: &str) -> Result<RunDir> {
+        let path = match name {
+            "latest" => {
+                let newest = RunDir::all(base)?.pop();
+                return newest.with_context(|| {
+                    format!("there are no runs in {}: measure first", base.display())
+                });
+            }
+            _ if Path::new(name).join("run.json").is_file() => PathBuf::from(name),
+            _ => base.join("runs").join(slug(name)),
+        };
+        let record: RunRecord = read_json(&path.join("run.json"))?.with_context(|| {
+            format!("there is no run {name:?} below {}", base.join("runs").display())
+        })?;
+        Ok(RunDir { id: record.id, path })
+    }
+
+    /// All runs below `base`, oldest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn all(base: &Path) -> Result<Vec<RunDir>> {
+        let runs = base.join("runs");
+        let entries = match fs::read_dir(&runs) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e).with_context(|| format!("cannot list {}", runs.display())),
+        };
+        let mut found: Vec<(String, RunDir)> = entries
+            .flatten()
+            .filter_map(|e| {
+                // A directory without a readable run.json is none of ours.
+                let record: RunRecord = read_json(&e.path().join("run.json")).ok()??;
+                Some((record.started, RunDir { id: record.id, path: e.path() }))
+            })
+            .collect();
+        found.sort_by(|a, b| (&a.0, &a.1.id).cmp(&(&b.0, &b.1.id)));
+        Ok(found.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of one entry.
+    pub fn model(&self, id: &str) -> PathBuf {
+        self.path.join(slug(id))
+    }
+
+    /// Writes `run.json` unless another process of the same Run has.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn write_run(&self, record: &RunRecord) -> Result<()> {
+        let path = self.path.join("run.json");
+        if path.exists() { Ok(()) } else { write_json(&path, record) }
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// When it is missing or broken.
+    pub fn read_run(&self) -> Result<RunRecord> {
+        read_json(&self.path.join("run.json"))?.context("the run has no run.json")
+    }
+
+    /// Writes the outcome of a case, over that of an earlier attempt.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn write_case(&self, case: &CaseRecord) -> Result<()> {
+        write_json(&self.path.join("cases").join(format!("{}.json", slug(&case.name))), case)
+    }
+
+    /// The cases of the Run, in order of their names; broken records are errors.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn cases(&self) -> Result<Vec<CaseRecord>> {
+        self.read_all(&self.path.join("cases"), |path| Some(path.to_owned()))
+    }
+
+    /// The newest Measurement of each entry of the Run.
+    ///
+    /// # Errors
+    /// When a record is broken.
+    pub fn measurements(&self) -> Result<Vec<Measurement>> {
+        self.read_all(&self.path, |dir| {
+            let newest = newest_attempt(dir)?;
+            Some(attempt_dir(dir, newest).join("measurement.json"))
+        })
+    }
+
+    fn read_all<T: DeserializeOwned>(
+        &self,
+        dir: &Path,
+        file: impl Fn(&Path) -> Option<PathBuf>,
+    ) -> Result<Vec<T>> {
+        let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let mut paths: Vec<PathBuf> = entries.flatten().filter_map(|e| file(&e.path())).collect();
+        paths.retain(|p| p.extension().is_some_and(|e| e == "json"));
+        paths.sort();
+        let records: Result<Vec<Option<T>>> = paths.iter().map(|p| read_json(p)).collect();
+        Ok(records?.into_iter().flatten().collect())
+    }
+
+    /// Holds the entry `id` of this Run for one thread of one process: bench and
+    /// regress share a Measurement, and whichever comes first makes it. Gives up
+    /// when `cancelled` says so.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made, or on cancellation.
+    pub fn lock(&self, id: &str, cancelled: &dyn Fn() -> bool) -> Result<ModelLock> {
+        let dir = self.model(id);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let path = dir.join("lock");
+        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(ModelLock { _file: file, dir }),
+                Err(fs::TryLockError::WouldBlock) => {
+                    ensure!(!cancelled(), "cancelled");
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+                Err(fs::TryLockError::Error(e)) => {
+                    return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+/// One entry of one Run, held by this thread; released on drop.
+#[derive(Debug)]
+pub struct ModelLock {
+    _file: File,
+    dir: PathBuf,
+}
+
+impl ModelLock {
+    /// The newest attempt and its Measurement, if there is one.
+    ///
+    /// # Errors
+    /// When the record is broken.
+    pub fn newest(&self) -> Result<Option<Measurement>> {
+        match newest_attempt(&self.dir) {
+            Some(n) => read_json(&attempt_dir(&self.dir, n).join("measurement.json")),
+            None => Ok(None),
+        }
+    }
+
+    /// A fresh directory for the next attempt, and its number, from 1. One that a
+    /// killed process left unfinished is kept and passed over.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn next_attempt(&self) -> Result<(u32, PathBuf)> {
+        let mut n = newest_attempt(&self.dir).unwrap_or(0) + 1;
+        while attempt_dir(&self.dir, n).exists() {
+            n += 1;
+        }
+        let dir = attempt_dir(&self.dir, n);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok((n, dir))
+    }
+
+    /// Where the Verdict of the entry goes.
+    pub fn verdict(&self) -> PathBuf {
+        self.dir.join("verdict.json")
+    }
+}
+
+fn attempt_dir(model: &Path, n: u32) -> PathBuf {
+    model.join(format!("attempt-{n}"))
+}
+
+/// The highest attempt that has a Measurement.
+fn newest_attempt(model: &Path) -> Option<u32> {
+    fs::read_dir(model)
+        .ok()?
+        .flatten()
+        .filter(|e| e.path().join("measurement.json").is_file())
+        .filter_map(|e| e.file_name().to_str()?.strip_prefix("attempt-")?.parse().ok())
+        .max()
+}
+
+/// Reads a record; `None` if there is no such file.
+///
+/// # Errors
+/// When it cannot be read, or is no record of the wanted kind.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let record = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is not a record of this version", path.display()))?;
+    Ok(Some(record))
+}
+
+/// The id of this process's Run: nextest's, which all its processes share, or a new
+/// one, made of the time and the process id.
+pub fn run_id() -> String {
+    if let Ok(id) = std::env::var("NEXTEST_RUN_ID") {
+        return id;
+    }
+    let stamp = OffsetDateTime::now_utc()
+        .format(format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:3]Z"))
+        .unwrap_or_default();
+    format!("{stamp}-{}", std::process::id())
+}
+
+/// The time now, RFC 3339, UTC.
+pub fn now() -> String {
+    OffsetDateTime::now_utc()
+        .replace_nanosecond(0)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}

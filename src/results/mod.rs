@@ -1,0 +1,12 @@
+//! What a Run leaves behind for people and machines: perf.csv, JUnit,
+//! perf_entry_super.json, tables.
+
+mod junit;
+mod perf_csv;
+mod super_json;
+mod table;
+
+pub use junit::{junit_xml, write_junit};
+pub use perf_csv::{COLUMNS, Row, append_rows};
+pub use super_json::super_records;
+pub use table::Table;

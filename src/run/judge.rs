@@ -1,0 +1,275 @@
+//! The regress case: a Measurement against the accepted numbers, confirmed by
+//! measuring again before anything fails.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::measure::runner_attempt;
+use super::{Outcome, Session};
+use crate::baseline::{Baseline, Key};
+use crate::catalog::Model;
+use crate::contract::Sample;
+use crate::plan::Job;
+use crate::record::{self, ExecutionRecord, Measurement, ModelLock};
+use crate::regress::{self, Confirmation, Policy, Step, Verdict};
+
+/// `verdict.json`: what the gate said about one entry of one Run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictRecord {
+    /// `mad-verdict/1`.
+    pub schema: String,
+    /// The Run.
+    pub run: String,
+    /// The entry.
+    pub id: String,
+    /// A Verdict per metric of the baseline.
+    pub metrics: BTreeMap<String, Verdict>,
+    /// Metrics of the baseline that this Run did not report.
+    pub lost: Vec<String>,
+    /// Executions that were made to confirm a suspicion.
+    pub confirmations: Vec<ExecutionRecord>,
+}
+
+impl Session<'_> {
+    pub(super) fn key(&self, measurement: &Measurement) -> Key {
+        Key {
+            machine_class: measurement.machine_class.clone(),
+            model: measurement.id.clone(),
+            n_gpus: measurement.n_gpus,
+            precision: measurement.precision.clone(),
+        }
+    }
+
+    /// Where the baseline of an entry would be, before it is measured.
+    pub fn baseline_key(&self, job: &Job) -> Key {
+        Key {
+            machine_class: super::measure::machine_class(job),
+            model: job.model.id(),
+            n_gpus: job.n_gpus,
+            precision: job.model.precision().to_owned(),
+        }
+    }
+
+    pub(super) fn regress(&self, model: &Model) -> Result<Outcome> {
+        let job = match self.obstacle(model) {
+            Ok(job) => job,
+            Err(outcome) => return Ok(outcome),
+        };
+        // A broken baseline must fail before hours are spent on a measurement.
+        let baseline = match self.store.load(&self.baseline_key(&job)) {
+            Ok(Some(baseline)) => baseline,
+            Ok(None) => return Ok(self.no_baseline(&job)),
+            Err(e) => return Ok(Outcome::failed("baseline", e.to_string())),
+        };
+        let guard = self.dir.lock(&model.id(), &|| self.cancel.is_cancelled())?;
+        let measurement = self.measure(&job, &guard)?;
+        if let Some(failure) = &measurement.failure {
+            return Ok(Outcome::failed("execution", format!("nothing to judge: {failure}")));
+        }
+        let verdict = self.verdict(&job, &baseline, &measurement, &guard)?;
+        Ok(outcome(&verdict).with(self.verdict_properties(&job, &measurement, &verdict)))
+    }
+
+    fn no_baseline(&self, job: &Job) -> Outcome {
+        let key = self.baseline_key(job);
+        let id = shell_words::quote(&job.model.id()).into_owned();
+        let message = format!(
+            "no baseline for {}; measure and accept one: \
+             mad benchmark {id} && mad baseline accept {id}",
+            key.machine_class
+        );
+        match self.planner.options.require_baseline {
+            true => Outcome::failed("no-baseline", format!("{message} (--require-baseline)")),
+            false => Outcome::ignored("no-baseline", message),
+        }
+    }
+
+    /// The Verdict of this Run: the one that is there, or a new one. A test runner
+    /// that tries again gets the old one: trying until noise looks good is no
+    /// judgement.
+    fn verdict(
+        &self,
+        job: &Job,
+        baseline: &Baseline,
+        measurement: &Measurement,
+        guard: &ModelLock,
+    ) -> Result<VerdictRecord> {
+        let path = guard.verdict();
+        if runner_attempt() > 1
+            && let Some(verdict) = record::read_json(&path)?
+        {
+            return Ok(verdict);
+        }
+        let verdict = self.judge(job, baseline, measurement, guard)?;
+        record::write_json(&path, &verdict)?;
+        Ok(verdict)
+    }
+
+    fn judge(
+        &self,
+        job: &Job,
+        baseline: &Baseline,
+        measurement: &Measurement,
+        guard: &ModelLock,
+    ) -> Result<VerdictRecord> {
+        let values = measurement.values();
+        let mut lost = Vec::new();
+        let mut metrics = BTreeMap::new();
+        let mut open: BTreeMap<String, Confirmation> = BTreeMap::new();
+        for key in baseline.metric_keys() {
+            let Some((_, samples)) = values.iter().find(|(k, _)| *k == key) else {
+                lost.push(key);
+                continue;
+            };
+            let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
+            let policy = self.policy(job, &key, samples[0]);
+            let (confirmation, step) =
+                Confirmation::start(&baseline.window(&key), &numbers, policy);
+            match step {
+                Step::Done(verdict) => {
+                    metrics.insert(key, verdict);
+                }
+                Step::MeasureAgain { .. } => {
+                    open.insert(key, confirmation);
+                }
+            }
+        }
+        // One fresh Execution serves every metric that is still in doubt.
+        let mut confirmations: Vec<ExecutionRecord> = Vec::new();
+        if !open.is_empty() {
+            let (_, dir) = guard.next_attempt()?;
+            let engine = self.engine(job)?;
+            while !open.is_empty() {
+                let number = u32::try_from(confirmations.len() + 1).unwrap_or(u32::MAX);
+                let execution = self.execute(job, engine, &dir, number, false)?;
+                if let Some(failure) = &execution.failure {
+                    anyhow::bail!("a confirming execution failed: {failure}");
+                }
+                open.retain(|key, confirmation| {
+                    let fresh = execution.samples.iter().find(|s| s.key() == *key);
+                    match confirmation.add(fresh.map_or(f64::NAN, |s| s.value)) {
+                        Step::MeasureAgain { .. } => true,
+                        Step::Done(verdict) => {
+                            metrics.insert(key.clone(), verdict);
+                            false
+                        }
+                    }
+                });
+                confirmations.push(execution);
+            }
+        }
+        Ok(VerdictRecord {
+            schema: "mad-verdict/1".to_owned(),
+            run: self.dir.id.clone(),
+            id: measurement.id.clone(),
+            metrics,
+            lost,
+            confirmations,
+        })
+    }
+
+    /// How one metric is judged: the entry's word first, then the catalog's, then
+    /// what the metric's name says.
+    fn policy(&self, job: &Job, key: &str, sample: &Sample) -> Policy {
+        policy(&self.planner.catalog.config, &job.model, key, &sample.metric)
+    }
+
+    /// What a case of the entry says in JUnit and in records.
+    pub(super) fn properties(&self, job: &Job, m: &Measurement) -> Vec<(String, String)> {
+        let mut properties = Vec::new();
+        let mut add = |key: &str, value: String| properties.push((key.to_owned(), value));
+        let baseline = self.store.load(&self.key(m)).ok().flatten();
+        for (key, samples) in m.values() {
+            let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
+            let value = regress::median(&numbers).unwrap_or(f64::NAN);
+            add("metric", key.clone());
+            add("value", value.to_string());
+            if let Some(b) = baseline.as_ref().and_then(|b| regress::median(&b.window(&key))) {
+                add("baseline", b.to_string());
+                if b != 0.0 {
+                    add("change", format!("{:+.2}%", (value / b - 1.0) * 100.0));
+                }
+            }
+        }
+        add("executions", m.counted().count().to_string());
+        add("machine", m.machine_class.clone());
+        add("engine", m.engine.clone());
+        add("n_gpus", job.n_gpus.to_string());
+        add("run", m.run.clone());
+        for e in &m.executions {
+            add("log", self.dir.path().join(&e.log).display().to_string());
+        }
+        properties
+    }
+
+    fn verdict_properties(
+        &self,
+        job: &Job,
+        measurement: &Measurement,
+        verdict: &VerdictRecord,
+    ) -> Vec<(String, String)> {
+        let mut properties = self.properties(job, measurement);
+        for (key, v) in &verdict.metrics {
+            properties.push((format!("verdict.{key}"), v.outcome.to_string()));
+        }
+        properties.push(("confirmations".into(), verdict.confirmations.len().to_string()));
+        properties
+    }
+}
+
+/// How the metric `key` (whose unit word is `metric`) of `model` is judged.
+pub fn policy(
+    config: &crate::catalog::Config,
+    model: &Model,
+    key: &str,
+    metric: &str,
+) -> Policy {
+    let entry = model.entry().regress.clone().unwrap_or_default();
+    let rule = entry.metrics.get(key).or_else(|| entry.metrics.get(metric)).cloned();
+    let rule = rule.unwrap_or_default();
+    let tolerance = rule.tolerance.or(entry.tolerance).or(config.defaults.tolerance);
+    let mut policy = Policy::new(rule.direction.unwrap_or_else(|| regress::infer(metric)));
+    if let Some(tolerance) = tolerance {
+        policy.tolerance = tolerance;
+    }
+    policy.floor = rule.floor;
+    policy
+}
+
+/// The case's outcome: the worst Verdict of its metrics, all of them explained.
+fn outcome(verdict: &VerdictRecord) -> Outcome {
+    use regress::Outcome as V;
+    let lines: Vec<String> = verdict
+        .metrics
+        .iter()
+        .map(|(key, v)| match &v.settle {
+            Some(settle) => format!("{key}: {}: {} ({settle})", v.outcome, v.explanation),
+            None => format!("{key}: {}: {}", v.outcome, v.explanation),
+        })
+        .chain(verdict.lost.iter().map(|key| {
+            format!("{key}: lost: the baseline has this metric, this run did not report it")
+        }))
+        .collect();
+    let worst_first = |outcome: V| verdict.metrics.values().any(|v| v.outcome == outcome);
+    // The reason for a red case stands first, whatever its metric is called.
+    let message = |outcome: &str| {
+        let (mut first, rest): (Vec<String>, Vec<String>) =
+            lines.iter().cloned().partition(|l| l.contains(&format!(": {outcome}: ")));
+        first.extend(rest);
+        first.join("\n")
+    };
+    if worst_first(V::Regressed) {
+        Outcome::failed("regression", message("regressed"))
+    } else if !verdict.lost.is_empty() {
+        Outcome::failed("lost-metric", message("lost"))
+    } else if worst_first(V::Invalid) {
+        Outcome::failed("baseline", message("invalid"))
+    } else if verdict.metrics.is_empty() {
+        Outcome::failed("baseline", "the baseline holds no metric")
+    } else {
+        Outcome::passed(lines.join("\n"))
+    }
+}

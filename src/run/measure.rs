@@ -1,0 +1,203 @@
+//! The bench case: one Measurement per entry and Run, whoever asks first.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Outcome, Session, lock, provenance, rows};
+use crate::catalog::Model;
+use crate::contract::{Evidence, conclude, read_results_csv};
+use crate::engine::host::HostEngine;
+use crate::engine::{Engine, Slot};
+use crate::machine::{Lease, LeaseRequest, Resource, Share, load_average};
+use crate::options::EngineKind;
+use crate::plan::Job;
+use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
+use crate::results::{append_rows, super_records};
+
+impl Session<'_> {
+    pub(super) fn bench(&self, model: &Model) -> Result<Outcome> {
+        let job = match self.obstacle(model) {
+            Ok(job) => job,
+            Err(outcome) => {
+                let row = rows::without_number(&self.planner, model, &outcome);
+                append_rows(&self.planner.options.output, &[row])?;
+                return Ok(outcome);
+            }
+        };
+        let guard = self.dir.lock(&model.id(), &|| self.cancel.is_cancelled())?;
+        let measurement = self.measure(&job, &guard)?;
+        drop(guard);
+        let properties = self.properties(&job, &measurement);
+        Ok(match &measurement.failure {
+            Some(failure) => Outcome::failed("execution", failure.clone()).with(properties),
+            None => Outcome::passed(measurement.warnings.join("\n")).with(properties),
+        })
+    }
+
+    /// The Measurement of this Run: the one that is there, or a new one.
+    ///
+    /// A failed one is made again when the test runner itself tries the case again;
+    /// every attempt is kept.
+    pub(super) fn measure(&self, job: &Job, guard: &ModelLock) -> Result<Measurement> {
+        if let Some(done) = guard.newest()?
+            && (done.failure.is_none() || runner_attempt() <= done.attempt)
+        {
+            return Ok(done);
+        }
+        if self.cancel.is_cancelled() {
+            bail!("cancelled");
+        }
+        let (attempt, dir) = guard.next_attempt()?;
+        let engine = self.engine(job)?;
+        let started = record::now();
+        let clock = Instant::now();
+        let mut failure = engine.prepare(job).err().map(|e| format!("{e:#}"));
+        let build_duration_s = clock.elapsed().as_secs_f64();
+        let mut executions = Vec::new();
+        for number in 1..=job.warmup + job.samples {
+            if failure.is_some() {
+                break;
+            }
+            let warmup = number <= job.warmup;
+            let execution = self.execute(job, engine, &dir, number, warmup)?;
+            failure.clone_from(&execution.failure);
+            executions.push(execution);
+        }
+        let mut warnings = job.warnings.clone();
+        for warning in executions.iter().flat_map(|e| &e.warnings) {
+            if !warnings.contains(warning) {
+                warnings.push(warning.clone());
+            }
+        }
+        let measurement = Measurement {
+            schema: MEASUREMENT_SCHEMA.to_owned(),
+            run: self.dir.id.clone(),
+            attempt,
+            model: job.model.name.clone(),
+            id: job.model.id(),
+            machine_class: machine_class(job),
+            n_gpus: job.n_gpus,
+            precision: job.model.precision().to_owned(),
+            engine: engine.name().to_owned(),
+            started,
+            build_duration_s,
+            executions,
+            failure,
+            warnings,
+            provenance: provenance::provenance(job, &self.planner.catalog.root),
+        };
+        record::write_json(&dir.join("measurement.json"), &measurement)?;
+        self.append_results(job, &measurement)?;
+        Ok(measurement)
+    }
+
+    /// One Execution under its leases. Its record is part of the Measurement.
+    pub(super) fn execute(
+        &self,
+        job: &Job,
+        engine: &dyn Engine,
+        attempt: &Path,
+        number: u32,
+        warmup: bool,
+    ) -> Result<ExecutionRecord> {
+        let dir = attempt.join(format!("execution-{number}"));
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let (lease, gpus) = self.lease(job)?;
+        if self.progress {
+            let what = if warmup { "warm-up" } else { "execution" };
+            eprintln!("{}: {what} {number}", job.model.id());
+        }
+        let options = self.planner.options;
+        let slot = Slot {
+            dir,
+            gpus: gpus.clone(),
+            live_output: options.live_output,
+            keep_work: options.keep_alive,
+        };
+        let (started, load) = (record::now(), load_average());
+        let execution = engine.execute(job, &slot, &self.cancel)?;
+        drop(lease);
+        let results = match (&job.results_csv, &execution.results) {
+            (Some(_), Some(path)) => Some(Some(read_results_csv(path))),
+            (Some(_), None) => Some(None),
+            (None, _) => None,
+        };
+        let conclusion = conclude(&Evidence {
+            exit: execution.exit,
+            log: &execution.log,
+            results,
+            results_name: job.results_csv.as_deref(),
+            stale_results: execution.stale_results,
+        });
+        let log = slot.log();
+        let mut warnings = conclusion.warnings;
+        warnings.extend(execution.trouble);
+        let failure = conclusion.failure.map(|f| format!("{} (log: {})", f.message, log.display()));
+        Ok(ExecutionRecord {
+            number,
+            warmup,
+            profiled: false,
+            started,
+            duration_s: execution.duration_s,
+            exit: execution.exit,
+            log: log.strip_prefix(self.dir.path()).unwrap_or(&log).to_owned(),
+            gpus,
+            load,
+            samples: conclusion.samples,
+            failure,
+            warnings,
+        })
+    }
+
+    pub(super) fn engine(&self, job: &Job) -> Result<&'static dyn Engine> {
+        match job.engine {
+            EngineKind::Host | EngineKind::Auto => Ok(&HostEngine),
+            other => bail!("this version has no {other} engine"),
+        }
+    }
+
+    /// Waits for the CPU and for as many GPUs as the Job needs.
+    fn lease(&self, job: &Job) -> Result<(Lease, Vec<usize>)> {
+        let share = if job.exclusive { Share::Exclusive } else { Share::Shared };
+        let owner = format!("{} {}", self.dir.id, job.model.id());
+        let candidates: Vec<Resource> =
+            job.gpus.iter().map(|&i| Resource::of_gpu(&job.machine.gpus[i])).collect();
+        let cancelled = || self.cancel.is_cancelled();
+        let mut waiting = |holder: &str| {
+            tracing::info!("{} waits for {holder}", job.model.id());
+        };
+        let request = LeaseRequest { resources: vec![(Resource::Cpu, share)], owner };
+        let (lease, chosen) = self.leases.acquire_any(
+            &candidates,
+            job.n_gpus as usize,
+            &request,
+            &cancelled,
+            &mut waiting,
+        )?;
+        Ok((lease, chosen.into_iter().map(|i| job.gpus[i]).collect()))
+    }
+
+    fn append_results(&self, job: &Job, measurement: &Measurement) -> Result<()> {
+        let baseline = self.store.load(&self.key(measurement)).ok().flatten();
+        let rows = rows::of_measurement(&self.planner, job, measurement, baseline.as_ref());
+        let plain: Vec<_> = rows.iter().map(|(row, _)| row.clone()).collect();
+        append_rows(&self.planner.options.output, &plain)?;
+        let records = super_records(rows.iter().map(|(row, sample)| (row, *sample)));
+        lock(&self.super_records).extend(records);
+        Ok(())
+    }
+}
+
+/// The class of machines that a Job's numbers may be compared with.
+pub(super) fn machine_class(job: &Job) -> String {
+    let used = job.gpus.iter().take(job.n_gpus as usize);
+    let used: Vec<_> = used.map(|&i| &job.machine.gpus[i]).collect();
+    job.machine.class(&used).to_string()
+}
+
+/// Which attempt of the test runner this is, from 1.
+pub(super) fn runner_attempt() -> u32 {
+    std::env::var("NEXTEST_ATTEMPT").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}

@@ -1,0 +1,206 @@
+//! One Run: the path from a Plan to a Verdict that both doors share, so that a
+//! number seen in `cargo test` and one seen in `mad benchmark` come from the same
+//! code.
+
+mod judge;
+mod measure;
+mod provenance;
+mod rows;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+pub use judge::VerdictRecord;
+
+use crate::baseline::Store;
+use crate::catalog::{Catalog, Model};
+use crate::engine::Cancel;
+use crate::machine::{Leases, Machine};
+use crate::options::{Context, RunOptions};
+use crate::plan::{Plan, Planner, Skip};
+use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
+use crate::validate::Validator;
+
+/// One Run over one catalog. Shared between the threads of a process.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// Decides what runs and what is skipped.
+    pub planner: Planner<'a>,
+    /// The static rules.
+    pub validator: Validator<'a>,
+    /// The accepted numbers.
+    pub store: Store,
+    /// Ends everything.
+    pub cancel: Cancel,
+    dir: RunDir,
+    leases: Leases,
+    cases: Mutex<Vec<CaseRecord>>,
+    super_records: Mutex<Vec<Value>>,
+    progress: bool,
+}
+
+/// How one case ended, before it is timed and recorded.
+#[derive(Clone, Debug)]
+struct Outcome {
+    status: CaseStatus,
+    kind: &'static str,
+    message: String,
+    properties: Vec<(String, String)>,
+}
+
+impl Outcome {
+    fn passed(message: impl Into<String>) -> Outcome {
+        Outcome::new(CaseStatus::Passed, "", message)
+    }
+
+    fn failed(kind: &'static str, message: impl Into<String>) -> Outcome {
+        Outcome::new(CaseStatus::Failed, kind, message)
+    }
+
+    fn ignored(kind: &'static str, message: impl Into<String>) -> Outcome {
+        Outcome::new(CaseStatus::Ignored, kind, message)
+    }
+
+    fn new(status: CaseStatus, kind: &'static str, message: impl Into<String>) -> Outcome {
+        Outcome { status, kind, message: message.into(), properties: Vec::new() }
+    }
+
+    fn with(mut self, properties: Vec<(String, String)>) -> Outcome {
+        self.properties = properties;
+        self
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Opens a Run: makes its directory and writes down what it is.
+    ///
+    /// # Errors
+    /// When the run directory cannot be made.
+    pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Session<'a>> {
+        let dir = RunDir::open(&planner.options.run_dir, &record::run_id())?;
+        dir.write_run(&RunRecord {
+            schema: "mad-run/1".to_owned(),
+            id: dir.id.clone(),
+            started: record::now(),
+            command: std::env::args().collect(),
+            root: planner.catalog.root.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: planner.machine.clone(),
+        })?;
+        Ok(Session {
+            planner,
+            validator: Validator::new(planner.catalog),
+            store: store(planner.catalog),
+            cancel,
+            dir,
+            leases: Leases::new(Leases::default_dir()),
+            cases: Mutex::default(),
+            super_records: Mutex::default(),
+            progress,
+        })
+    }
+
+    /// The Run's directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// Answers the question of `stage` about one entry, and records the answer.
+    pub fn case(&self, stage: Stage, model: &Model) -> CaseRecord {
+        let started = record::now();
+        let clock = Instant::now();
+        let outcome = match stage {
+            Stage::Validate => Ok(self.validate(model)),
+            Stage::Bench => self.bench(model),
+            Stage::Regress => self.regress(model),
+        };
+        let outcome = outcome.unwrap_or_else(|e| Outcome::failed("error", format!("{e:#}")));
+        let case = CaseRecord {
+            name: stage.case(&model.id()),
+            stage,
+            model: model.id(),
+            status: outcome.status,
+            kind: outcome.kind.to_owned(),
+            message: outcome.message,
+            started,
+            duration_s: clock.elapsed().as_secs_f64(),
+            properties: outcome.properties,
+        };
+        if let Err(e) = self.dir.write_case(&case) {
+            tracing::error!("{e:#}");
+        }
+        lock(&self.cases).push(case.clone());
+        case
+    }
+
+    /// The cases so far, in the order they ended.
+    pub fn cases(&self) -> Vec<CaseRecord> {
+        lock(&self.cases).clone()
+    }
+
+    /// Writes what is written at the end of a Run: JUnit, and
+    /// perf_entry_super.json beside perf.csv if anything was measured.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn finish(&self) -> Result<()> {
+        let junit = self.planner.options.run_dir.join("junit.xml");
+        crate::results::write_junit(&junit, &self.cases())?;
+        let records = std::mem::take(&mut *lock(&self.super_records));
+        if !records.is_empty() {
+            let output = &self.planner.options.output;
+            let path = output.with_file_name("perf_entry_super.json");
+            record::write_json(&path, &records).context("the results are in perf.csv")?;
+        }
+        Ok(())
+    }
+
+    fn validate(&self, model: &Model) -> Outcome {
+        let diagnostics = self.validator.model(model);
+        let text: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        match diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
+            true => Outcome::failed("invalid", text.join("\n")),
+            false => Outcome::passed(text.join("\n")),
+        }
+    }
+
+    /// What stands before every measurement: an entry that is invalid fails, one
+    /// that the gate holds back is skipped.
+    fn obstacle(&self, model: &Model) -> Result<Box<crate::plan::Job>, Outcome> {
+        let diagnostics = self.validator.model(model);
+        let errors: Vec<String> =
+            diagnostics.iter().filter(|d| d.is_error()).map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            let message = format!("the entry is not valid:\n{}", errors.join("\n"));
+            return Err(Outcome::failed("invalid", message));
+        }
+        match self.planner.plan(model) {
+            Plan::Run(job) => Ok(job),
+            Plan::Skip(skip) => Err(self.skipped(&skip)),
+        }
+    }
+
+    fn skipped(&self, skip: &Skip) -> Outcome {
+        if skip.hardware && self.planner.options.require_gpu {
+            return Outcome::failed("gate", format!("{skip} (--require-gpu)"));
+        }
+        let command = ("command".to_owned(), skip.command.clone());
+        Outcome::ignored("gate", skip.to_string()).with(vec![command])
+    }
+}
+
+/// The baselines of a catalog.
+pub fn store(catalog: &Catalog) -> Store {
+    let dir: &Path = &catalog.config.baseline.dir;
+    Store::new(catalog.root.join(dir))
+}
+
+/// The data is whole even if a thread panicked while it held the lock: each change
+/// is a single push.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

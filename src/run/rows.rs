@@ -1,0 +1,93 @@
+//! Rows of perf.csv from what a Run knows.
+
+use super::Outcome;
+use crate::baseline::Baseline;
+use crate::catalog::{Count, Model};
+use crate::contract::Sample;
+use crate::plan::{Job, Planner};
+use crate::record::{CaseStatus, Measurement};
+use crate::regress::median;
+use crate::results::Row;
+
+/// The columns that depend on the entry and the host alone.
+fn common(planner: &Planner<'_>, model: &Model) -> Row {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let entry = model.entry();
+    let machine = planner.machine;
+    let gpus = match planner.wanted_gpus(model) {
+        Count::All => machine.gpus.len().to_string(),
+        Count::Exactly(n) => n.to_string(),
+    };
+    let deployment = variable("MAD_DEPLOYMENT_TYPE");
+    let launcher = model.launcher().unwrap_or_else(|| variable("MAD_LAUNCHER"));
+    let build_number = variable("BUILD_NUMBER");
+    let mut row = Row::default();
+    row.set("model", &model.name)
+        .set("n_gpus", &gpus)
+        .set("nnodes", "1")
+        .set("gpus_per_node", gpus)
+        .set("training_precision", model.precision())
+        .set("pipeline", variable("pipeline"))
+        .set("args", model.args())
+        .set("tags", model.tags().join(","))
+        .set("machine_name", &machine.hostname)
+        .set("deployment_type", if deployment.is_empty() { "local".into() } else { deployment })
+        .set("launcher", launcher)
+        .set("gpu_architecture", machine.gpus.first().map_or("", |g| g.arch.as_str()))
+        .set("dataname", entry.data.clone().unwrap_or_default())
+        .set("build_number", if build_number.is_empty() { "0".into() } else { build_number })
+        .set(
+            "additional_docker_run_options",
+            entry.additional_docker_run_options.clone().unwrap_or_default(),
+        );
+    row
+}
+
+/// The row of an entry that was not measured.
+pub(super) fn without_number(planner: &Planner<'_>, model: &Model, outcome: &Outcome) -> Row {
+    let mut row = common(planner, model);
+    row.set("status", if outcome.status == CaseStatus::Ignored { "SKIPPED" } else { "FAILURE" });
+    row
+}
+
+/// The rows of a Measurement: one per metric, or one that says FAILURE.
+pub(super) fn of_measurement<'m>(
+    planner: &Planner<'_>,
+    job: &Job,
+    measurement: &'m Measurement,
+    baseline: Option<&Baseline>,
+) -> Vec<(Row, Option<&'m Sample>)> {
+    let mut base = common(planner, &job.model);
+    base.set("build_duration", format!("{:.3}", measurement.build_duration_s))
+        .set("test_duration", format!("{:.3}", measurement.test_duration_s()))
+        .set("n_gpus", job.n_gpus.to_string())
+        .set("gpus_per_node", job.n_gpus.to_string());
+    if base.get("launcher").is_empty() {
+        base.set("launcher", &measurement.engine);
+    }
+    if measurement.failure.is_some() {
+        base.set("status", "FAILURE");
+        return vec![(base, None)];
+    }
+    let values = measurement.values();
+    values
+        .into_iter()
+        .filter_map(|(key, samples)| {
+            let first = *samples.first()?;
+            let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
+            let value = median(&numbers)?;
+            // One Execution: the number as the script wrote it.
+            let text = if samples.len() == 1 { first.text.clone() } else { value.to_string() };
+            let mut row = base.clone();
+            if let Some(name) = &first.row {
+                row.set("model", format!("{}_{name}", measurement.model));
+            }
+            row.set("performance", text).set("metric", &first.metric).set("status", "SUCCESS");
+            let accepted = baseline.and_then(|b| median(&b.window(&key)));
+            if let Some(accepted) = accepted.filter(|a| *a != 0.0) {
+                row.set("relative_change", format!("{:.4}", value / accepted - 1.0));
+            }
+            Some((row, Some(first)))
+        })
+        .collect()
+}

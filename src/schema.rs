@@ -1,0 +1,72 @@
+//! JSON Schemas of the formats on disk, generated from the types.
+//!
+//! They are checked in below `docs/schema/`; a test says when they are stale.
+
+use schemars::{Schema, schema_for};
+use serde_json::json;
+
+/// A format that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// `models.json`.
+    Catalog,
+    /// `mad.toml`.
+    Config,
+    /// `baselines/<machine class>/<model>.json`.
+    Baseline,
+    /// `measurement.json`.
+    Measurement,
+    /// `verdict.json`.
+    Verdict,
+    /// `cases/<case>.json`.
+    Case,
+    /// `mad machine`.
+    Machine,
+}
+
+impl Document {
+    /// Every format.
+    pub const ALL: [Document; 7] = [
+        Document::Catalog,
+        Document::Config,
+        Document::Baseline,
+        Document::Measurement,
+        Document::Verdict,
+        Document::Case,
+        Document::Machine,
+    ];
+
+    /// Its word on the command line and in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Document::Catalog => "catalog",
+            Document::Config => "config",
+            Document::Baseline => "baseline",
+            Document::Measurement => "measurement",
+            Document::Verdict => "verdict",
+            Document::Case => "case",
+            Document::Machine => "machine",
+        }
+    }
+}
+
+/// The schema of `document`, pretty, with a final newline.
+pub fn text(document: Document) -> String {
+    let schema = match document {
+        Document::Catalog => catalog(),
+        Document::Config => schema_for!(crate::catalog::Config),
+        Document::Baseline => schema_for!(crate::baseline::Baseline),
+        Document::Measurement => schema_for!(crate::record::Measurement),
+        Document::Verdict => schema_for!(crate::run::VerdictRecord),
+        Document::Case => schema_for!(crate::record::CaseRecord),
+        Document::Machine => schema_for!(crate::machine::Machine),
+    };
+    format!("{:#}\n", schema.to_value())
+}
+
+/// A catalog file is an array of entries.
+fn catalog() -> Schema {
+    let mut schema = schema_for!(Vec<crate::catalog::Entry>);
+    schema.insert("title".into(), json!("mad-harness catalog"));
+    schema
+}
