@@ -1,4 +1,6 @@
 //! A benchmark harness that turns a catalog of AI model workloads (`models.json`)
 //! into test cases.
 
+pub mod baseline;
 pub mod regress;
+pub mod slug;
