@@ -1,0 +1,238 @@
+//! One baseline file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::exact;
+use crate::regress::{Direction, WINDOW, median};
+
+/// The format this version reads and writes.
+pub const SCHEMA: &str = "mad-baseline/1";
+
+/// What may be compared with each other: one model on one kind of machine, in one size and
+/// one precision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Kind of machine, equal for machines whose numbers may be compared.
+    pub machine_class: String,
+    /// Name of the catalog entry.
+    pub model: String,
+    /// GPUs the model was given.
+    pub n_gpus: u32,
+    /// Precision of the computation, as the entry writes it.
+    pub precision: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            machine_class,
+            model,
+            n_gpus,
+            precision,
+        } = self;
+        let precision = if precision.is_empty() {
+            "no"
+        } else {
+            precision
+        };
+        write!(
+            f,
+            "{model} on {machine_class}, {n_gpus} GPUs, {precision} precision"
+        )
+    }
+}
+
+/// The accepted numbers of one [`Key`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Name of the catalog entry.
+    pub model: String,
+    /// Kind of machine.
+    pub machine_class: String,
+    /// GPUs the model was given.
+    pub n_gpus: u32,
+    /// Precision of the computation.
+    pub precision: String,
+    /// Accepted runs, oldest first.
+    pub accepted: Vec<Accepted>,
+}
+
+/// One accepted run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// Runs of one level agree with each other; counts from 1. Set by
+    /// [`Store::accept`](super::Store::accept).
+    pub level: u32,
+    /// Run id.
+    pub run: String,
+    /// When it was accepted, RFC 3339, UTC.
+    pub at: String,
+    /// Who accepted it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// Accepted although something spoke against it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
+    /// Where the numbers come from: commit, entry hash, engine, machine, driver.
+    pub provenance: BTreeMap<String, String>,
+    /// By metric key: `metric`, or `row/metric` for entries with several rows.
+    pub metrics: BTreeMap<String, AcceptedMetric>,
+}
+
+/// One metric of an accepted run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedMetric {
+    /// The metric or unit word, as the script wrote it.
+    pub metric: String,
+    /// Median of `values`, in that unit.
+    #[serde(deserialize_with = "exact::number")]
+    pub median: f64,
+    /// One value per Execution, in that unit.
+    #[serde(deserialize_with = "exact::numbers")]
+    pub values: Vec<f64>,
+    /// Which way is better.
+    pub direction: Direction,
+}
+
+impl Baseline {
+    /// A baseline without accepted runs.
+    pub(super) fn new(key: &Key) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            model: key.model.clone(),
+            machine_class: key.machine_class.clone(),
+            n_gpus: key.n_gpus,
+            precision: key.precision.clone(),
+            accepted: Vec::new(),
+        }
+    }
+
+    /// What its numbers may be compared with.
+    pub fn key(&self) -> Key {
+        Key {
+            machine_class: self.machine_class.clone(),
+            model: self.model.clone(),
+            n_gpus: self.n_gpus,
+            precision: self.precision.clone(),
+        }
+    }
+
+    /// The level of the newest accepted run; 0 before the first.
+    pub fn current_level(&self) -> u32 {
+        self.accepted.last().map_or(0, |accepted| accepted.level)
+    }
+
+    fn current(&self) -> impl DoubleEndedIterator<Item = &Accepted> {
+        let level = self.current_level();
+        self.accepted
+            .iter()
+            .filter(move |accepted| accepted.level == level)
+    }
+
+    /// Medians, oldest first, of at most the last [`WINDOW`] accepted runs of the current
+    /// level that have the metric: what [`judge`](crate::regress::judge) compares with.
+    pub fn window(&self, metric_key: &str) -> Vec<f64> {
+        let mut medians: Vec<f64> = self
+            .current()
+            .rev()
+            .filter_map(|accepted| accepted.metrics.get(metric_key))
+            .map(|metric| metric.median)
+            .take(WINDOW)
+            .collect();
+        medians.reverse();
+        medians
+    }
+
+    /// Keys of the metrics that the current level has numbers of.
+    pub fn metric_keys(&self) -> BTreeSet<&str> {
+        self.current()
+            .flat_map(|accepted| accepted.metrics.keys())
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// Whether a run's medians are so far from the current level's, relative to it, that
+    /// they start a new one.
+    pub(super) fn leaves_level(&self, run: &Accepted, tolerance: impl Fn(&str) -> f64) -> bool {
+        run.metrics.iter().any(|(key, metric)| {
+            let window = self.window(key);
+            let center = median(&window);
+            !window.is_empty() && (metric.median - center).abs() > tolerance(key) * center.abs()
+        })
+    }
+
+    /// The first thing in the file that cannot be, as JSON pointer and problem.
+    pub(super) fn inconsistency(&self) -> Option<(String, String)> {
+        if self.accepted.is_empty() {
+            return Some(("/accepted".to_owned(), "no run is accepted".to_owned()));
+        }
+        let mut runs = BTreeSet::new();
+        let mut units = BTreeMap::new();
+        let mut level = 1;
+        for (i, accepted) in self.accepted.iter().enumerate() {
+            let at = |rest: &str| format!("/accepted/{i}/{rest}");
+            if !runs.insert(&accepted.run) {
+                return Some((at("run"), format!("run {} is accepted twice", accepted.run)));
+            }
+            if accepted.level < level {
+                let problem = format!("level {} where {level} or more is due", accepted.level);
+                return Some((at("level"), problem));
+            }
+            level = accepted.level;
+            if let Some((rest, problem)) = accepted.bad_number() {
+                return Some((at(&rest), problem));
+            }
+            for (key, metric) in &accepted.metrics {
+                let unit = *units.entry(key).or_insert(&metric.metric);
+                if *unit != metric.metric {
+                    let problem = format!("`{}` after `{unit}`, one is mistaken", metric.metric);
+                    return Some((at(&field(key, "metric")), problem));
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Accepted {
+    /// The first metric without a usable number, as JSON pointer (without its leading
+    /// slash) and problem.
+    pub(super) fn bad_number(&self) -> Option<(String, String)> {
+        if self.metrics.is_empty() {
+            return Some(("metrics".to_owned(), "there is no metric".to_owned()));
+        }
+        self.metrics.iter().find_map(|(key, metric)| {
+            if metric.values.is_empty() {
+                return Some((field(key, "values"), "there is no value".to_owned()));
+            }
+            if let Some(bad) = metric.values.iter().find(|value| !value.is_finite()) {
+                return Some((
+                    field(key, "values"),
+                    format!("{bad} is not a finite number"),
+                ));
+            }
+            let median = metric.median;
+            (!median.is_finite()).then(|| {
+                (
+                    field(key, "median"),
+                    format!("{median} is not a finite number"),
+                )
+            })
+        })
+    }
+}
+
+/// JSON pointer, without its leading slash, of a metric's field in an accepted run.
+fn field(key: &str, field: &str) -> String {
+    let key = key.replace('~', "~0").replace('/', "~1");
+    format!("metrics/{key}/{field}")
+}

@@ -1,0 +1,82 @@
+//! The answer, in numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// What a judgement came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Better by more than the tolerance and the limit.
+    Improved,
+    /// No change worth anybody's time.
+    Same,
+    /// Worse by more than the tolerance and the limit, and confirmed.
+    Regressed,
+    /// Cannot be told; [`Verdict::settle`] says what would.
+    Ambiguous,
+    /// Nothing has been accepted yet.
+    NoBaseline,
+    /// The numbers, or the policy, cannot be judged at all.
+    Invalid,
+}
+
+/// One metric's judgement. Values are in the metric's unit, changes are relative
+/// (0.05 = 5 %).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Accepted runs looked at.
+    pub baseline_n: usize,
+    /// Median of the accepted runs.
+    pub baseline_median: Option<f64>,
+    /// Robust standard deviation between accepted runs, relative to their median; none
+    /// for fewer than two runs or a zero median.
+    pub spread: Option<f64>,
+    /// Median of this run's Executions, fresh ones included.
+    pub current: Option<f64>,
+    /// Executions behind `current`.
+    pub current_n: usize,
+    /// Values of the fresh Executions that were asked for, in order.
+    pub fresh: Vec<f64>,
+    /// `(current - baseline) / |baseline|`; none for a zero baseline.
+    pub change: Option<f64>,
+    /// `change` with positive meaning worse; none when the direction is unknown.
+    pub worse_by: Option<f64>,
+    /// Where a new run of unchanged code falls; each end one-sided at the policy's
+    /// confidence.
+    pub interval: Option<(f64, f64)>,
+    /// Suspected: measure again before anybody is alarmed (see
+    /// [`Confirmation`](super::Confirmation)). The outcome is `Ambiguous` until then.
+    pub needs_confirmation: bool,
+    /// One line, in numbers.
+    pub explanation: String,
+    /// What would settle it, where something would.
+    pub settle: Option<String>,
+}
+
+impl Verdict {
+    /// A verdict without a comparison.
+    pub(super) fn without_comparison(
+        outcome: Outcome,
+        runs: usize,
+        executions: usize,
+        explanation: String,
+    ) -> Self {
+        Self {
+            outcome,
+            baseline_n: runs,
+            baseline_median: None,
+            spread: None,
+            current: None,
+            current_n: executions,
+            fresh: Vec::new(),
+            change: None,
+            worse_by: None,
+            interval: None,
+            needs_confirmation: false,
+            explanation,
+            settle: None,
+        }
+    }
+}
