@@ -165,7 +165,7 @@ fn no_csv<T>(error: CsvError, log: &LogFindings) -> Result<T, Failure> {
     };
     let mut message = error.to_string();
     if kind == FailureKind::NoNumber {
-        message.push_str("; the entry's multiple_results says where its numbers are");
+        message.push_str("; the entry's multiple_results has it read the numbers from there");
         if let Some(found) = &log.performance {
             message.push_str(&format!(
                 " (line {} of the log has a performance line, which counts only without \
@@ -216,7 +216,10 @@ fn no_line(log: &LogFindings) -> String {
             near.line.number, near.line.text, near.why
         ));
     }
-    format!("{message}; {}", Cause(log))
+    if log.rejected.is_none() || !log.errors.is_empty() {
+        message.push_str(&format!("; {}", Cause(log)));
+    }
+    message
 }
 
 /// With everything else in order: lines that look like errors.

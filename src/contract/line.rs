@@ -69,12 +69,12 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether the line meant to report a number, rather than being prose that happens to
-    /// contain the word.
+    /// Whether the line meant to report a number, rather than being prose for people that
+    /// happens to contain the word.
     pub(super) fn is_attempt(&self) -> bool {
         match self {
-            Self::NoSpace | Self::NoMetric | Self::WrongCase(_) => true,
-            Self::NoValue => false,
+            Self::NoSpace | Self::NoMetric => true,
+            Self::NoValue | Self::WrongCase(_) => false,
             Self::NotANumber(word) => word
                 .trim_start_matches(['+', '-', '.', '$', '~'])
                 .starts_with(|first: char| first.is_ascii_digit()),
@@ -146,11 +146,12 @@ fn why(rest: &str) -> Rejection {
 
 /// A number that only the case of its announcement spoils.
 pub(super) fn wrong_case(text: &str) -> Option<(usize, Rejection)> {
-    let found = WRONG_CASE.find(text)?;
-    let corrected = format!("{MARK}{}", &text[found.end()..]);
-    GRAMMAR
-        .is_match(&corrected)
-        .then(|| (found.start(), Rejection::WrongCase(found.as_str().into())))
+    let mut found = WRONG_CASE.find_iter(text).filter(|found| {
+        let corrected = || format!("{MARK}{}", &text[found.end()..]);
+        found.as_str() != MARK && GRAMMAR.is_match(&corrected())
+    });
+    let found = found.next()?;
+    Some((found.start(), Rejection::WrongCase(found.as_str().into())))
 }
 
 /// The numbers of HuggingFace's trainer in a line. madengine takes any text that starts
@@ -182,14 +183,11 @@ pub(super) fn excerpt(line: &str, at: usize) -> String {
         }
         end = line.floor_char_boundary(start + QUOTE_MAX);
     }
-    let mut quote = String::new();
-    if start > 0 {
-        quote.push('…');
-    }
-    let part = line[start..end].trim();
-    quote.extend(part.chars().map(|c| if c.is_control() { ' ' } else { c }));
-    if end < line.len() {
-        quote.push('…');
-    }
-    quote
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let part: String = line[start..end].chars().map(plain).collect();
+    let (before, after) = (
+        if start > 0 { "…" } else { "" },
+        if end < line.len() { "…" } else { "" },
+    );
+    format!("{before}{}{after}", part.trim())
 }

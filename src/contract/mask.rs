@@ -14,8 +14,9 @@ const SHORTEST: usize = 4;
 ///
 /// Besides the value itself its JSON-escaped and percent-encoded forms are masked, and
 /// every line of a value that has several (a key file printed by a logger that prefixes
-/// its lines). Overlapping secrets become one mask. Values of fewer than four bytes are
-/// left alone; base64 and other transformations are not recognised.
+/// its lines). Overlapping secrets become one mask. Values of fewer than four bytes, not
+/// counting white space around them, are left alone; base64 and other transformations
+/// are not recognised.
 pub struct Masker {
     secrets: Option<Finder>,
     longest: usize,
@@ -149,6 +150,9 @@ fn mask(
 
 /// Everything that gives a secret away.
 fn forms(secret: &str) -> Vec<String> {
+    if secret.trim().len() < SHORTEST {
+        return Vec::new();
+    }
     let mut forms = vec![
         secret.to_owned(),
         json_escaped(secret),

@@ -17,7 +17,7 @@ use super::line::excerpt;
 use super::sample::Sample;
 
 /// A results file is a table of numbers; a bigger one is something else.
-const MAX_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 /// How many bad rows are named.
 const ROWS_MAX: usize = 10;
 

@@ -157,6 +157,12 @@ impl LogScanner {
         self.findings
     }
 
+    /// How many bytes it holds of what it was fed.
+    #[cfg(test)]
+    pub(super) fn carried(&self) -> usize {
+        self.carry.capacity()
+    }
+
     fn feed_piece(&mut self, mut piece: &[u8]) {
         if !self.carry.is_empty() {
             let end = memchr2(b'\n', b'\r', piece).map_or(piece.len(), |at| at + 1);
@@ -252,15 +258,13 @@ impl LogScanner {
         };
         let findings = &mut self.findings;
 
-        let mut announced = false;
         for (at, reading) in line::readings(&text).take_while(|(at, _)| *at < settled) {
-            announced = true;
             match reading {
                 Ok(reading) => findings.performance(reading, || log_line(at)),
                 Err(why) => findings.reject(why, || log_line(at)),
             }
         }
-        if !announced && let Some((at, why)) = line::wrong_case(&text) {
+        if let Some((at, why)) = line::wrong_case(&text).filter(|(at, _)| *at < settled) {
             findings.reject(why, || log_line(at));
         }
         for (at, reading) in line::huggingface(&text).take_while(|(at, _)| *at < settled) {
