@@ -1,12 +1,38 @@
 //! A benchmark harness that turns a catalog of AI model workloads (`models.json`)
 //! into test cases.
+//!
+//! Data flows one way, and the modules are best read in its order:
+//!
+//! ```text
+//! models.json → catalog → plan → engine → contract → record → regress → results
+//! ```
+//!
+//! * [`catalog`]: the entries, and which of them a tag means. [`validate`] hangs off
+//!   it: would an entry run and report a number? [`diagnostic`] is what both report.
+//! * [`machine`]: what this host has, and leases over it.
+//! * [`options`]: the flags of everything that runs. [`plan`]: entry × options ×
+//!   machine → a Job, or a Skip with its reason.
+//! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
+//! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
+//!   [`regress`]: the statistics of a Verdict.
+//! * [`run`]: ties these together; [`results`]: what it leaves behind.
+//! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
+//!   the same path. [`schema`]: JSON Schemas of the formats.
 
-<<<<<<< HEAD
-pub mod catalog;
-pub mod diagnostic;
-pub mod regress;
-=======
 pub mod baseline;
+pub mod catalog;
+pub mod cli;
+pub mod contract;
+pub mod diagnostic;
+pub mod engine;
+pub mod harness;
+pub mod machine;
+pub mod options;
+pub mod plan;
+pub mod record;
 pub mod regress;
+pub mod results;
+pub mod run;
+pub mod schema;
 pub mod slug;
->>>>>>> stats
+pub mod validate;

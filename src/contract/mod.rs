@@ -1,0 +1,29 @@
+//! The output contract: what a script's log and CSV say, as [`Sample`]s.
+//!
+//! A script reports its number in one of three ways, in this order of precedence:
+//!
+//! 1. the CSV that its entry names as `multiple_results` ([`read_results_csv`]);
+//! 2. a line `performance: <value> <metric>` in its output;
+//! 3. the `train_samples_per_second` that HuggingFace's trainer prints.
+//!
+//! [`LogScanner`] reads the output while it streams, behind a [`Masker`] that takes the
+//! secrets out; [`conclude`] weighs what was found against how the process ended. An
+//! Execution has numbers or a reason why not, never neither.
+
+mod conclude;
+mod error_scan;
+mod line;
+mod mask;
+mod results;
+mod sample;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude};
+pub use error_scan::ErrorScan;
+pub use line::Rejection;
+pub use mask::Masker;
+pub use results::{CsvError, Results, RowProblem, read_results_csv};
+pub use sample::Sample;
+pub use scan::{ErrorHit, LogFindings, LogLine, LogScanner, PerformanceLine, RejectedLine};
