@@ -9,13 +9,15 @@
 //! 3. `probe` and its sources `cpu`, `amd` (the KFD topology in sysfs) and `nvidia`
 //!    (NVML), then `visible`, which applies `*_VISIBLE_DEVICES`. No program is started
 //!    for any of it.
-//! 4. [`lease`]: exclusive or shared use of CPU and GPUs across threads, processes and
+//! 4. `cache`: the probe, once per boot instead of once per process.
+//! 5. [`lease`]: exclusive or shared use of CPU and GPUs across threads, processes and
 //!    users.
 //!
 //! Load is recorded too ([`load_average`]): an equal fingerprint does not help when
 //! another job was running.
 
 mod amd;
+mod cache;
 mod cpu;
 mod description;
 mod fingerprint;

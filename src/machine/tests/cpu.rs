@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::Host;
+use crate::machine::cache::cached_at;
 use crate::machine::cpu::{count_id_list, parse_cpuinfo, without_clock};
 use crate::machine::probe::{parse_loadavg, probe_at};
 use crate::machine::visible::Visibility;
@@ -107,6 +108,7 @@ fn loads() {
 #[ignore = "prints figures, checks nothing"]
 fn probe_costs() {
     const ROUNDS: u32 = 200;
+    let dir = tempfile::tempdir().unwrap();
     let time = |what: &str, act: &dyn Fn() -> Machine| {
         let mut best = Duration::MAX;
         let start = Instant::now();
@@ -118,6 +120,7 @@ fn probe_costs() {
         println!("{what}: mean {:?}, best {best:?}", start.elapsed() / ROUNDS);
     };
     time("probe", &Machine::probe);
+    time("cached", &|| Machine::cached(dir.path()));
 
     let large = Host::mi300x_node();
     let flags = "flag ".repeat(150);
@@ -134,6 +137,9 @@ fn probe_costs() {
     let all = Visibility::default();
     time("laid-out 8x MI300X, 384 threads: probe", &|| {
         probe_at(large.path(), &all)
+    });
+    time("laid-out 8x MI300X, 384 threads: cached", &|| {
+        cached_at(large.path(), dir.path(), &all)
     });
 }
 

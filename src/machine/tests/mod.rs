@@ -1,5 +1,6 @@
 //! Tests, by what they look at, and the hosts they look at.
 
+mod cache;
 mod cpu;
 mod description;
 mod fingerprint;
