@@ -11,7 +11,8 @@ use super::sample::Sample;
 use super::scan::{ErrorHit, LogFindings, LogLine, PerformanceLine};
 
 /// How the process ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// By itself, with this status.
     Code(i32),
