@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Exit, Global, print, print_json, whole_catalog};
-use crate::baseline::{self, Accepted, AcceptedMetric, Baseline, Key};
+use crate::baseline::{self, Accepted, AcceptedMetric, Baseline, Change};
 use crate::catalog::{Catalog, Model};
 use crate::record::{self, Measurement, RunDir, RunRecord};
 use crate::regress::median;
@@ -169,11 +169,11 @@ impl Accept {
         let metrics: BTreeMap<String, AcceptedMetric> = measurement
             .values()
             .into_iter()
-            .filter_map(|(key, samples)| {
+            .map(|(key, samples)| {
                 let values: Vec<f64> = samples.iter().map(|s| s.value).collect();
-                let metric = samples.first()?.metric.clone();
+                let metric = samples.first().map(|s| s.metric.clone()).unwrap_or_default();
                 let direction = policy(&catalog.config, model, &key, &metric).direction;
-                Some((key, AcceptedMetric { metric, median: median(&values)?, values, direction }))
+                (key, AcceptedMetric { metric, median: median(&values), values, direction })
             })
             .collect();
         ensure!(!metrics.is_empty(), "run {} has no number", run.id);
@@ -188,15 +188,13 @@ impl Accept {
             provenance: provenance(measurement),
             metrics,
         };
-        let key = Key {
-            machine_class: measurement.machine_class.clone(),
-            model: measurement.id.clone(),
-            n_gpus: measurement.n_gpus,
-            precision: measurement.precision.clone(),
+        let units: BTreeMap<String, String> =
+            accepted.metrics.iter().map(|(k, m)| (k.clone(), m.metric.clone())).collect();
+        let tolerance = |key: &str| {
+            let metric = units.get(key).map_or(key, String::as_str);
+            policy(&catalog.config, model, key, metric).tolerance
         };
-        let tolerance = model.entry().regress.as_ref().and_then(|r| r.tolerance);
-        let tolerance = tolerance.or(catalog.config.defaults.tolerance);
-        let done = store(catalog).accept(&key, accepted, tolerance)?;
+        let done = store(catalog).accept(&measurement.baseline_key(), accepted, tolerance)?;
         let s = if n == 1 { "" } else { "s" };
         let level = if done.new_level { ", a new level" } else { "" };
         Ok(format!("accepted {}: {n} metric{s}{level} → {}", measurement.id, done.path.display()))
@@ -247,13 +245,12 @@ fn list(global: &Global, catalog: &Catalog, model: Option<&str>) -> Result<Exit>
         let mut table = Table::new(["MODEL", "MACHINE", "METRIC", "MEDIAN", "RUNS", "LEVEL"]);
         for (_, b) in &found {
             for key in b.metric_keys() {
-                let window = b.window(&key);
-                let value = median(&window).map_or(String::new(), |v| v.to_string());
+                let window = b.window(key);
                 table.row([
                     b.model.clone(),
                     b.machine_class.clone(),
-                    key,
-                    value,
+                    key.to_owned(),
+                    median(&window).to_string(),
                     window.len().to_string(),
                     b.current_level().to_string(),
                 ]);
@@ -319,40 +316,25 @@ fn diff(global: &Global, catalog: &Catalog, run: &str, base: &std::path::Path) -
     let mut table = Table::new(["MODEL", "METRIC", "ACCEPTED", "THIS RUN", "CHANGE"]);
     let mut changes = Vec::new();
     for m in run.measurements()? {
-        let key = Key {
-            machine_class: m.machine_class.clone(),
-            model: m.id.clone(),
-            n_gpus: m.n_gpus,
-            precision: m.precision.clone(),
+        let medians = m.medians();
+        let new = |(metric, now)| Change::Added { metric, now };
+        let found = match store.load(&m.baseline_key())? {
+            Some(accepted) => baseline::diff(&accepted, &medians),
+            None => medians.into_iter().map(new).collect(),
         };
-        let medians: BTreeMap<String, f64> = m
-            .values()
-            .into_iter()
-            .filter_map(|(key, samples)| {
-                let values: Vec<f64> = samples.iter().map(|s| s.value).collect();
-                Some((key, median(&values)?))
-            })
-            .collect();
-        let Some(accepted) = store.load(&key)? else {
-            for (metric, value) in medians {
-                table.row([m.id.clone(), metric, "-".into(), value.to_string(), "new".into()]);
-            }
-            continue;
-        };
-        for change in baseline::diff(&accepted, &medians) {
-            let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| v.to_string());
-            let relative = match (change.accepted, change.current) {
-                (None, _) => "new".to_owned(),
-                (_, None) => "gone".to_owned(),
-                _ => change.relative.map_or("?".to_owned(), |r| format!("{:+.2}%", r * 100.0)),
+        for change in found {
+            let number = |v: f64| v.to_string();
+            let cells = match &change {
+                Change::Added { metric, now } => (metric, "-".into(), number(*now), "new".into()),
+                Change::Gone { metric, accepted } => {
+                    (metric, number(*accepted), "-".into(), "gone".into())
+                }
+                Change::Changed { metric, accepted, now, change } => {
+                    let change = change.map_or("?".into(), |c| format!("{:+.2}%", c * 100.0));
+                    (metric, number(*accepted), number(*now), change)
+                }
             };
-            table.row([
-                m.id.clone(),
-                change.key.clone(),
-                number(change.accepted),
-                number(change.current),
-                relative,
-            ]);
+            table.row([m.id.clone(), cells.0.clone(), cells.1, cells.2, cells.3]);
             changes.push(json!({ "model": m.id, "change": change }));
         }
     }

@@ -97,7 +97,12 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
             command.env_remove(name);
         }
     }
-    command.envs(job.environment(&slot.gpus));
+    for (name, value) in job.environment(&slot.gpus) {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     let mut command = tokio::process::Command::from(command);
     let mut supervisor = command.spawn().context("cannot start the supervisor")?;
     // The command holds the write end of the pipe; while it does there is no end.

@@ -116,7 +116,7 @@ impl Planner<'_> {
         let Some(prefix) = model.dockerfile() else { return BTreeSet::new() };
         validate::dockerfiles(&self.catalog.root, prefix)
             .into_iter()
-            .filter_map(|file| file.header.ok()?.get("gpu_vendor")?.as_str().and_then(word))
+            .filter_map(|(_, header)| header.ok()?.get("gpu_vendor")?.as_str().and_then(word))
             .collect()
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Planner;
+use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model, split_commas};
 use crate::contract::ErrorScan;
 use crate::engine::absolute;
@@ -51,23 +52,46 @@ pub struct Job {
 }
 
 impl Job {
-    /// The environment of an Execution that was leased `gpus`.
-    pub fn environment(&self, gpus: &[usize]) -> BTreeMap<String, String> {
-        let mut env = self.env.clone();
+    /// The environment of an Execution that was leased `gpus`: variables to set, and
+    /// with `None` variables to remove.
+    pub fn environment(&self, gpus: &[usize]) -> BTreeMap<String, Option<String>> {
+        let env = self.env.iter();
+        let mut env: BTreeMap<String, Option<String>> =
+            env.map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         let chosen: Vec<&Gpu> = gpus.iter().map(|&i| &self.machine.gpus[i]).collect();
-        if !self.machine.gpus.is_empty() {
-            // Also for a CPU entry: the GPUs it did not lease must not be seen.
-            let list: Vec<String> = chosen.iter().map(|g| g.index.to_string()).collect();
-            let vendor = chosen.first().or(self.machine.gpus.first().as_ref()).map(|g| g.vendor);
-            let names: &[&str] = match vendor {
-                Some(Vendor::Nvidia) => &["CUDA_VISIBLE_DEVICES"],
-                _ => &["HIP_VISIBLE_DEVICES"],
-            };
-            for name in names {
-                env.insert((*name).to_owned(), list.join(","));
+        // Also for a CPU entry: GPUs that it did not lease must not be seen.
+        match chosen.first().copied().or(self.machine.gpus.first()).map(|g| g.vendor) {
+            Some(Vendor::Nvidia) => {
+                let id = |g: &&Gpu| g.uuid.clone().unwrap_or_else(|| g.index.to_string());
+                let list: Vec<String> = chosen.iter().map(id).collect();
+                env.insert("CUDA_VISIBLE_DEVICES".to_owned(), Some(list.join(",")));
             }
+            Some(Vendor::Amd) => {
+                // ROCR's list counts GPUs of the host; HIP's would count those in ROCR's.
+                let list: Vec<String> = chosen.iter().map(|g| g.index.to_string()).collect();
+                env.insert("ROCR_VISIBLE_DEVICES".to_owned(), Some(list.join(",")));
+                env.insert("HIP_VISIBLE_DEVICES".to_owned(), None);
+            }
+            None => {}
         }
         env
+    }
+
+    /// The class of machines that the numbers of this Job may be compared with.
+    pub fn machine_class(&self) -> String {
+        let used = self.gpus.iter().take(self.n_gpus as usize);
+        let used: Vec<&Gpu> = used.map(|&i| &self.machine.gpus[i]).collect();
+        self.machine.class(&used).to_string()
+    }
+
+    /// Where the accepted numbers of this Job are.
+    pub fn baseline_key(&self) -> Key {
+        Key {
+            machine_class: self.machine_class(),
+            model: self.model.id(),
+            n_gpus: self.n_gpus,
+            precision: self.model.precision().to_owned(),
+        }
     }
 
     /// The command as a person would type it in the script's directory.

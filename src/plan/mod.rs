@@ -9,6 +9,7 @@ use std::path::Path;
 pub use gate::Skip;
 pub use job::Job;
 
+use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
@@ -76,6 +77,11 @@ impl Planner<'_> {
             return entry;
         }
         self.options.ngpus.or_else(|| self.context.n_gpus()).unwrap_or(entry)
+    }
+
+    /// Where the accepted numbers of the entry would be on this machine.
+    pub fn baseline_key(&self, model: &Model) -> Key {
+        self.job(model).baseline_key()
     }
 
     /// The command that runs this entry elsewhere, with the options that matter.

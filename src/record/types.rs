@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Key;
 use crate::contract::{Exit, Sample};
 use crate::machine::Machine;
 
@@ -83,6 +84,25 @@ impl Measurement {
         by_key
     }
 
+    /// Median of every metric over the Executions that count, by key.
+    pub fn medians(&self) -> BTreeMap<String, f64> {
+        let median = |samples: &[&Sample]| {
+            let values: Vec<f64> = samples.iter().map(|s| s.value).collect();
+            crate::regress::median(&values)
+        };
+        self.values().into_iter().map(|(key, samples)| (key, median(&samples))).collect()
+    }
+
+    /// Where the accepted numbers of this entry on this class of machines are.
+    pub fn baseline_key(&self) -> Key {
+        Key {
+            machine_class: self.machine_class.clone(),
+            model: self.id.clone(),
+            n_gpus: self.n_gpus,
+            precision: self.precision.clone(),
+        }
+    }
+
     /// Executions that count: no warm-ups, no profiled ones.
     pub fn counted(&self) -> impl Iterator<Item = &ExecutionRecord> {
         self.executions.iter().filter(|e| e.counts())
@@ -91,7 +111,7 @@ impl Measurement {
     /// Median seconds of an Execution that counts.
     pub fn test_duration_s(&self) -> f64 {
         let durations: Vec<f64> = self.counted().map(|e| e.duration_s).collect();
-        crate::regress::median(&durations).unwrap_or_default()
+        if durations.is_empty() { 0.0 } else { crate::regress::median(&durations) }
     }
 }
 

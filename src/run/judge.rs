@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::measure::runner_attempt;
 use super::{Outcome, Session};
-use crate::baseline::{Baseline, Key};
+use crate::baseline::Baseline;
 use crate::catalog::Model;
 use crate::contract::Sample;
 use crate::plan::Job;
@@ -34,32 +34,13 @@ pub struct VerdictRecord {
 }
 
 impl Session<'_> {
-    pub(super) fn key(&self, measurement: &Measurement) -> Key {
-        Key {
-            machine_class: measurement.machine_class.clone(),
-            model: measurement.id.clone(),
-            n_gpus: measurement.n_gpus,
-            precision: measurement.precision.clone(),
-        }
-    }
-
-    /// Where the baseline of an entry would be, before it is measured.
-    pub fn baseline_key(&self, job: &Job) -> Key {
-        Key {
-            machine_class: super::measure::machine_class(job),
-            model: job.model.id(),
-            n_gpus: job.n_gpus,
-            precision: job.model.precision().to_owned(),
-        }
-    }
-
     pub(super) fn regress(&self, model: &Model) -> Result<Outcome> {
         let job = match self.obstacle(model) {
             Ok(job) => job,
             Err(outcome) => return Ok(outcome),
         };
         // A broken baseline must fail before hours are spent on a measurement.
-        let baseline = match self.store.load(&self.baseline_key(&job)) {
+        let baseline = match self.store.load(&job.baseline_key()) {
             Ok(Some(baseline)) => baseline,
             Ok(None) => return Ok(self.no_baseline(&job)),
             Err(e) => return Ok(Outcome::failed("baseline", e.to_string())),
@@ -74,7 +55,7 @@ impl Session<'_> {
     }
 
     fn no_baseline(&self, job: &Job) -> Outcome {
-        let key = self.baseline_key(job);
+        let key = job.baseline_key();
         let id = shell_words::quote(&job.model.id()).into_owned();
         let message = format!(
             "no baseline for {}; measure and accept one: \
@@ -119,21 +100,19 @@ impl Session<'_> {
         let mut lost = Vec::new();
         let mut metrics = BTreeMap::new();
         let mut open: BTreeMap<String, Confirmation> = BTreeMap::new();
-        for key in baseline.metric_keys() {
+        for key in baseline.metric_keys().into_iter().map(str::to_owned) {
             let Some((_, samples)) = values.iter().find(|(k, _)| *k == key) else {
                 lost.push(key);
                 continue;
             };
             let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
             let policy = self.policy(job, &key, samples[0]);
-            let (confirmation, step) =
-                Confirmation::start(&baseline.window(&key), &numbers, policy);
-            match step {
+            match Confirmation::start(&baseline.window(&key), &numbers, &policy) {
                 Step::Done(verdict) => {
                     metrics.insert(key, verdict);
                 }
-                Step::MeasureAgain { .. } => {
-                    open.insert(key, confirmation);
+                Step::MeasureAgain { so_far, .. } => {
+                    open.insert(key, so_far);
                 }
             }
         }
@@ -148,16 +127,20 @@ impl Session<'_> {
                 if let Some(failure) = &execution.failure {
                     anyhow::bail!("a confirming execution failed: {failure}");
                 }
-                open.retain(|key, confirmation| {
-                    let fresh = execution.samples.iter().find(|s| s.key() == *key);
-                    match confirmation.add(fresh.map_or(f64::NAN, |s| s.value)) {
-                        Step::MeasureAgain { .. } => true,
+                for (key, so_far) in std::mem::take(&mut open) {
+                    let fresh = execution.samples.iter().find(|s| s.key() == key);
+                    let fresh = fresh.with_context(|| {
+                        format!("a confirming execution did not report {key}")
+                    })?;
+                    match so_far.measured(fresh.value) {
+                        Step::MeasureAgain { so_far, .. } => {
+                            open.insert(key, so_far);
+                        }
                         Step::Done(verdict) => {
-                            metrics.insert(key.clone(), verdict);
-                            false
+                            metrics.insert(key, verdict);
                         }
                     }
-                });
+                }
                 confirmations.push(execution);
             }
         }
@@ -181,16 +164,17 @@ impl Session<'_> {
     pub(super) fn properties(&self, job: &Job, m: &Measurement) -> Vec<(String, String)> {
         let mut properties = Vec::new();
         let mut add = |key: &str, value: String| properties.push((key.to_owned(), value));
-        let baseline = self.store.load(&self.key(m)).ok().flatten();
+        let baseline = self.store.load(&m.baseline_key()).ok().flatten();
         for (key, samples) in m.values() {
             let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
-            let value = regress::median(&numbers).unwrap_or(f64::NAN);
+            let value = regress::median(&numbers);
             add("metric", key.clone());
             add("value", value.to_string());
-            if let Some(b) = baseline.as_ref().and_then(|b| regress::median(&b.window(&key))) {
-                add("baseline", b.to_string());
-                if b != 0.0 {
-                    add("change", format!("{:+.2}%", (value / b - 1.0) * 100.0));
+            let accepted = baseline.as_ref().map(|b| regress::median(&b.window(&key)));
+            if let Some(accepted) = accepted.filter(|a| a.is_finite()) {
+                add("baseline", accepted.to_string());
+                if accepted != 0.0 {
+                    add("change", format!("{:+.2}%", (value / accepted - 1.0) * 100.0));
                 }
             }
         }
@@ -231,12 +215,13 @@ pub fn policy(
     let rule = entry.metrics.get(key).or_else(|| entry.metrics.get(metric)).cloned();
     let rule = rule.unwrap_or_default();
     let tolerance = rule.tolerance.or(entry.tolerance).or(config.defaults.tolerance);
-    let mut policy = Policy::new(rule.direction.unwrap_or_else(|| regress::infer(metric)));
-    if let Some(tolerance) = tolerance {
-        policy.tolerance = tolerance;
+    let standard = Policy::default();
+    Policy {
+        direction: rule.direction.unwrap_or_else(|| regress::infer(metric)),
+        tolerance: tolerance.unwrap_or(standard.tolerance),
+        floor: rule.floor,
+        ..standard
     }
-    policy.floor = rule.floor;
-    policy
 }
 
 /// The case's outcome: the worst Verdict of its metrics, all of them explained.

@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{Outcome, Session, lock, provenance, rows};
 use crate::catalog::Model;
-use crate::contract::{Evidence, conclude, read_results_csv};
+use crate::contract::{CsvError, Evidence, conclude, read_results_csv};
 use crate::engine::host::HostEngine;
 use crate::engine::{Engine, Slot};
-use crate::machine::{Lease, LeaseRequest, Resource, Share, load_average};
+use crate::machine::{Lease, Resource, Share, load_average};
 use crate::options::EngineKind;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
@@ -77,7 +77,7 @@ impl Session<'_> {
             attempt,
             model: job.model.name.clone(),
             id: job.model.id(),
-            machine_class: machine_class(job),
+            machine_class: job.machine_class(),
             n_gpus: job.n_gpus,
             precision: job.model.precision().to_owned(),
             engine: engine.name().to_owned(),
@@ -119,22 +119,22 @@ impl Session<'_> {
         let (started, load) = (record::now(), load_average());
         let execution = engine.execute(job, &slot, &self.cancel)?;
         drop(lease);
-        let results = match (&job.results_csv, &execution.results) {
-            (Some(_), Some(path)) => Some(Some(read_results_csv(path))),
-            (Some(_), None) => Some(None),
-            (None, _) => None,
-        };
-        let conclusion = conclude(&Evidence {
-            exit: execution.exit,
-            log: &execution.log,
-            results,
-            results_name: job.results_csv.as_deref(),
-            stale_results: execution.stale_results,
+        let results = job.results_csv.as_ref().map(|name| match &execution.results {
+            Some(path) => read_results_csv(path),
+            None if execution.stale_results => Err(CsvError::Stale { path: name.into() }),
+            None => Err(CsvError::Missing { path: name.into() }),
         });
+        let conclusion =
+            conclude(Evidence { exit: execution.exit, log: &execution.log, results });
         let log = slot.log();
         let mut warnings = conclusion.warnings;
         warnings.extend(execution.trouble);
-        let failure = conclusion.failure.map(|f| format!("{} (log: {})", f.message, log.display()));
+        let (samples, failure) = match conclusion.outcome {
+            Ok(samples) => (samples, None),
+            Err(failure) => {
+                (Vec::new(), Some(format!("{}\nlog: {}", failure.message, log.display())))
+            }
+        };
         Ok(ExecutionRecord {
             number,
             warmup,
@@ -145,7 +145,7 @@ impl Session<'_> {
             log: log.strip_prefix(self.dir.path()).unwrap_or(&log).to_owned(),
             gpus,
             load,
-            samples: conclusion.samples,
+            samples,
             failure,
             warnings,
         })
@@ -163,16 +163,16 @@ impl Session<'_> {
         let share = if job.exclusive { Share::Exclusive } else { Share::Shared };
         let owner = format!("{} {}", self.dir.id, job.model.id());
         let candidates: Vec<Resource> =
-            job.gpus.iter().map(|&i| Resource::of_gpu(&job.machine.gpus[i])).collect();
+            job.gpus.iter().map(|&i| job.machine.gpus[i].resource()).collect();
         let cancelled = || self.cancel.is_cancelled();
         let mut waiting = |holder: &str| {
             tracing::info!("{} waits for {holder}", job.model.id());
         };
-        let request = LeaseRequest { resources: vec![(Resource::Cpu, share)], owner };
         let (lease, chosen) = self.leases.acquire_any(
             &candidates,
             job.n_gpus as usize,
-            &request,
+            &[(Resource::Cpu, share)],
+            &owner,
             &cancelled,
             &mut waiting,
         )?;
@@ -180,7 +180,7 @@ impl Session<'_> {
     }
 
     fn append_results(&self, job: &Job, measurement: &Measurement) -> Result<()> {
-        let baseline = self.store.load(&self.key(measurement)).ok().flatten();
+        let baseline = self.store.load(&measurement.baseline_key()).ok().flatten();
         let rows = rows::of_measurement(&self.planner, job, measurement, baseline.as_ref());
         let plain: Vec<_> = rows.iter().map(|(row, _)| row.clone()).collect();
         append_rows(&self.planner.options.output, &plain)?;
@@ -188,13 +188,6 @@ impl Session<'_> {
         lock(&self.super_records).extend(records);
         Ok(())
     }
-}
-
-/// The class of machines that a Job's numbers may be compared with.
-pub(super) fn machine_class(job: &Job) -> String {
-    let used = job.gpus.iter().take(job.n_gpus as usize);
-    let used: Vec<_> = used.map(|&i| &job.machine.gpus[i]).collect();
-    job.machine.class(&used).to_string()
 }
 
 /// Which attempt of the test runner this is, from 1.

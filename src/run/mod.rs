@@ -14,13 +14,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-pub use judge::VerdictRecord;
+pub use judge::{VerdictRecord, policy};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
 use crate::engine::Cancel;
-use crate::machine::{Leases, Machine};
-use crate::options::{Context, RunOptions};
+use crate::machine::Leases;
 use crate::plan::{Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::validate::Validator;

@@ -75,7 +75,7 @@ pub(super) fn of_measurement<'m>(
         .filter_map(|(key, samples)| {
             let first = *samples.first()?;
             let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
-            let value = median(&numbers)?;
+            let value = median(&numbers);
             // One Execution: the number as the script wrote it.
             let text = if samples.len() == 1 { first.text.clone() } else { value.to_string() };
             let mut row = base.clone();
@@ -83,8 +83,8 @@ pub(super) fn of_measurement<'m>(
                 row.set("model", format!("{}_{name}", measurement.model));
             }
             row.set("performance", text).set("metric", &first.metric).set("status", "SUCCESS");
-            let accepted = baseline.and_then(|b| median(&b.window(&key)));
-            if let Some(accepted) = accepted.filter(|a| *a != 0.0) {
+            let accepted = baseline.map(|b| median(&b.window(&key)));
+            if let Some(accepted) = accepted.filter(|a| a.is_normal()) {
                 row.set("relative_change", format!("{:.4}", value / accepted - 1.0));
             }
             Some((row, Some(first)))
