@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use regex::Regex;
 
 /// What announces a number.
@@ -112,8 +113,7 @@ pub(super) fn clean(line: &[u8]) -> Cow<'_, str> {
 pub(super) fn readings(
     text: &str,
 ) -> impl Iterator<Item = (usize, Result<Reading, Rejection>)> + '_ {
-    text.match_indices(MARK)
-        .map(|(at, _)| (at, read(&text[at..])))
+    memmem::find_iter(text.as_bytes(), MARK).map(|at| (at, read(&text[at..])))
 }
 
 /// `text` starts with [`MARK`].

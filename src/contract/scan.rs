@@ -264,16 +264,20 @@ impl LogScanner {
                 Err(why) => findings.reject(why, || log_line(at)),
             }
         }
-        if let Some((at, why)) = line::wrong_case(&text).filter(|(at, _)| *at < settled) {
+        if findings.rejected.is_none()
+            && let Some((at, why)) = line::wrong_case(&text).filter(|(at, _)| *at < settled)
+        {
             findings.reject(why, || log_line(at));
         }
-        for (at, reading) in line::huggingface(&text).take_while(|(at, _)| *at < settled) {
-            match reading {
-                Ok(reading) if findings.huggingface.is_none() => {
-                    findings.huggingface = Some(reading.found_at(log_line(at)));
+        if findings.huggingface.is_none() {
+            for (at, reading) in line::huggingface(&text).take_while(|(at, _)| *at < settled) {
+                match reading {
+                    Ok(reading) => {
+                        findings.huggingface = Some(reading.found_at(log_line(at)));
+                        break;
+                    }
+                    Err(why) => findings.reject(why, || log_line(at)),
                 }
-                Ok(_) => {}
-                Err(why) => findings.reject(why, || log_line(at)),
             }
         }
         if !self.line_has_error

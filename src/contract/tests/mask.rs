@@ -112,7 +112,7 @@ proptest! {
     #[test]
     fn other_text_is_unchanged(
         secrets in prop::collection::vec("[A-Z]{4,12}", 0..100),
-        bytes in prop::collection::vec(any::<u8>().prop_filter("no capitals", |b| !b.is_ascii_uppercase()), 0..400),
+        bytes in prop::collection::vec(any::<u8>().prop_map(|byte| byte.to_ascii_lowercase()), 0..400),
         size in 1usize..50,
     ) {
         let mut masker = Masker::new(secrets);
