@@ -48,10 +48,7 @@ pub fn diff(baseline: &Baseline, metrics: &BTreeMap<String, f64>) -> Vec<Change>
     let gone = accepted
         .iter()
         .filter(|(key, _)| !metrics.contains_key(**key))
-        .map(|(key, &accepted)| Change::Gone {
-            metric: (*key).to_owned(),
-            accepted,
-        });
+        .map(|(key, &accepted)| Change::Gone { metric: (*key).to_owned(), accepted });
     let measured = metrics.iter().filter_map(|(key, &now)| {
         let metric = key.clone();
         match accepted.get(key.as_str()) {
@@ -59,12 +56,7 @@ pub fn diff(baseline: &Baseline, metrics: &BTreeMap<String, f64>) -> Vec<Change>
             Some(&accepted) if accepted == now => None,
             Some(&accepted) => {
                 let change = (accepted != 0.0).then(|| (now - accepted) / accepted.abs());
-                Some(Change::Changed {
-                    metric,
-                    accepted,
-                    now,
-                    change,
-                })
+                Some(Change::Changed { metric, accepted, now, change })
             }
         }
     });

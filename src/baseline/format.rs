@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::exact;
 use crate::regress::{Direction, WINDOW, median};
 
 /// The format this version reads and writes.
@@ -27,26 +27,14 @@ pub struct Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            machine_class,
-            model,
-            n_gpus,
-            precision,
-        } = self;
-        let precision = if precision.is_empty() {
-            "no"
-        } else {
-            precision
-        };
-        write!(
-            f,
-            "{model} on {machine_class}, {n_gpus} GPUs, {precision} precision"
-        )
+        let Self { machine_class, model, n_gpus, precision } = self;
+        let precision = if precision.is_empty() { "no" } else { precision };
+        write!(f, "{model} on {machine_class}, {n_gpus} GPUs, {precision} precision")
     }
 }
 
 /// The accepted numbers of one [`Key`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
     /// [`SCHEMA`].
@@ -64,7 +52,7 @@ pub struct Baseline {
 }
 
 /// One accepted run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {
     /// Runs of one level agree with each other; counts from 1. Set by
@@ -88,16 +76,14 @@ pub struct Accepted {
 }
 
 /// One metric of an accepted run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptedMetric {
     /// The metric or unit word, as the script wrote it.
     pub metric: String,
     /// Median of `values`, in that unit.
-    #[serde(deserialize_with = "exact::number")]
     pub median: f64,
     /// One value per Execution, in that unit.
-    #[serde(deserialize_with = "exact::numbers")]
     pub values: Vec<f64>,
     /// Which way is better.
     pub direction: Direction,
@@ -133,9 +119,7 @@ impl Baseline {
 
     fn current(&self) -> impl DoubleEndedIterator<Item = &Accepted> {
         let level = self.current_level();
-        self.accepted
-            .iter()
-            .filter(move |accepted| accepted.level == level)
+        self.accepted.iter().filter(move |accepted| accepted.level == level)
     }
 
     /// Medians, oldest first, of at most the last [`WINDOW`] accepted runs of the current
@@ -154,10 +138,7 @@ impl Baseline {
 
     /// Keys of the metrics that the current level has numbers of.
     pub fn metric_keys(&self) -> BTreeSet<&str> {
-        self.current()
-            .flat_map(|accepted| accepted.metrics.keys())
-            .map(String::as_str)
-            .collect()
+        self.current().flat_map(|accepted| accepted.metrics.keys()).map(String::as_str).collect()
     }
 
     /// Whether a run's medians are so far from the current level's, relative to it, that
@@ -215,18 +196,11 @@ impl Accepted {
                 return Some((field(key, "values"), "there is no value".to_owned()));
             }
             if let Some(bad) = metric.values.iter().find(|value| !value.is_finite()) {
-                return Some((
-                    field(key, "values"),
-                    format!("{bad} is not a finite number"),
-                ));
+                return Some((field(key, "values"), format!("{bad} is not a finite number")));
             }
             let median = metric.median;
-            (!median.is_finite()).then(|| {
-                (
-                    field(key, "median"),
-                    format!("{median} is not a finite number"),
-                )
-            })
+            (!median.is_finite())
+                .then(|| (field(key, "median"), format!("{median} is not a finite number")))
         })
     }
 }

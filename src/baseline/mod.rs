@@ -11,7 +11,6 @@
 
 mod diff;
 mod error;
-mod exact;
 mod format;
 mod store;
 #[cfg(test)]

@@ -36,9 +36,7 @@ impl Store {
 
     /// Where the baseline of a key is kept.
     pub fn path(&self, key: &Key) -> PathBuf {
-        self.dir
-            .join(slug(&key.machine_class))
-            .join(slug(&key.model) + ".json")
+        self.dir.join(slug(&key.machine_class)).join(slug(&key.model) + ".json")
     }
 
     /// Whether a file is there, sound or not.
@@ -77,11 +75,7 @@ impl Store {
     ) -> Result<AcceptOutcome, BaselineError> {
         if let Some((rest, problem)) = run.bad_number() {
             let pointer = format!("/{rest}");
-            return Err(BaselineError::Unusable {
-                run: run.run,
-                pointer,
-                problem,
-            });
+            return Err(BaselineError::Unusable { run: run.run, pointer, problem });
         }
         let path = self.path(key);
         let parent = path.parent().unwrap_or(&self.dir);
@@ -98,12 +92,7 @@ impl Store {
         run.level = level;
         baseline.accepted.push(run);
         write(&path, &baseline).map_err(io_error("write", &path))?;
-        Ok(AcceptOutcome {
-            path,
-            created,
-            level,
-            new_level,
-        })
+        Ok(AcceptOutcome { path, created, level, new_level })
     }
 
     /// All baselines, by path, and all problems; none hides another.
@@ -117,11 +106,7 @@ impl Store {
                         baselines.push((path, baseline));
                     } else {
                         let inside = Box::new(inside);
-                        errors.push(BaselineError::WrongPlace {
-                            path,
-                            inside,
-                            belongs,
-                        });
+                        errors.push(BaselineError::WrongPlace { path, inside, belongs });
                     }
                 }
                 // Removed since the directory was read.
@@ -157,10 +142,7 @@ impl Store {
     /// Every `<dir>/*/*.json`, sorted.
     fn files(&self, errors: &mut Vec<BaselineError>) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        for class in entries(&self.dir, errors)
-            .into_iter()
-            .filter(|path| path.is_dir())
-        {
+        for class in entries(&self.dir, errors).into_iter().filter(|path| path.is_dir()) {
             let inside = entries(&class, errors).into_iter();
             files.extend(inside.filter(|path| path.extension().is_some_and(|e| e == "json")));
         }
@@ -171,11 +153,8 @@ impl Store {
 
 /// What a directory holds; nothing for one that does not exist.
 fn entries(dir: &Path, errors: &mut Vec<BaselineError>) -> Vec<PathBuf> {
-    let listed = fs::read_dir(dir).and_then(|entries| {
-        entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect()
-    });
+    let listed = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
     match listed {
         Ok(paths) => paths,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -188,11 +167,7 @@ fn entries(dir: &Path, errors: &mut Vec<BaselineError>) -> Vec<PathBuf> {
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BaselineError {
     let path = path.to_owned();
-    move |source| BaselineError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| BaselineError::Io { action, path, source }
 }
 
 fn refuse_repetition(
@@ -200,11 +175,7 @@ fn refuse_repetition(
     baseline: &Baseline,
     run: &Accepted,
 ) -> Result<(), BaselineError> {
-    match baseline
-        .accepted
-        .iter()
-        .find(|accepted| accepted.run == run.run)
-    {
+    match baseline.accepted.iter().find(|accepted| accepted.run == run.run) {
         None => Ok(()),
         Some(before) => Err(BaselineError::AlreadyAccepted {
             path: path.to_owned(),
@@ -221,11 +192,7 @@ fn refuse_other_units(
     run: &Accepted,
 ) -> Result<(), BaselineError> {
     for (key, metric) in &run.metrics {
-        let newest = baseline
-            .accepted
-            .iter()
-            .rev()
-            .find_map(|a| a.metrics.get(key));
+        let newest = baseline.accepted.iter().rev().find_map(|a| a.metrics.get(key));
         if let Some(before) = newest.filter(|before| before.metric != metric.metric) {
             return Err(BaselineError::UnitChanged {
                 path: path.to_owned(),
@@ -256,20 +223,13 @@ fn read(path: &Path) -> Result<Option<Baseline>, BaselineError> {
         }
     };
     // The schema first: a newer one may have keys that this version does not know.
-    check_schema(
-        path,
-        &serde_json::from_str::<Header>(&text)
-            .map_err(corrupt)?
-            .schema,
-    )?;
+    check_schema(path, &serde_json::from_str::<Header>(&text).map_err(corrupt)?.schema)?;
     let baseline: Baseline = serde_json::from_str(&text).map_err(corrupt)?;
     match baseline.inconsistency() {
         None => Ok(Some(baseline)),
-        Some((pointer, problem)) => Err(BaselineError::Inconsistent {
-            path: path.to_owned(),
-            pointer,
-            problem,
-        }),
+        Some((pointer, problem)) => {
+            Err(BaselineError::Inconsistent { path: path.to_owned(), pointer, problem })
+        }
     }
 }
 
@@ -283,9 +243,7 @@ fn check_schema(path: &Path, found: &str) -> Result<(), BaselineError> {
         return Ok(());
     }
     let (path, found) = (path.to_owned(), found.to_owned());
-    let version = found
-        .strip_prefix("mad-baseline/")
-        .and_then(|v| v.parse::<u32>().ok());
+    let version = found.strip_prefix("mad-baseline/").and_then(|v| v.parse::<u32>().ok());
     Err(match version {
         Some(version) if version > 1 => BaselineError::NewerSchema { path, found },
         _ => BaselineError::Inconsistent {

@@ -51,9 +51,7 @@ fn store() -> (TempDir, Store) {
 
 /// A message, without the temporary directory.
 fn message(dir: &TempDir, error: &BaselineError) -> String {
-    error
-        .to_string()
-        .replace(&format!("{}/", dir.path().display()), "")
+    error.to_string().replace(&format!("{}/", dir.path().display()), "")
 }
 
 fn write(path: &Path, text: &str) {
@@ -80,17 +78,10 @@ fn the_file_reads_well() {
     assert!(!outcome.created && outcome.new_level);
     assert_eq!(outcome.level, 2);
 
-    let relative = outcome
-        .path
-        .strip_prefix(dir.path())
-        .unwrap()
-        .display()
-        .to_string();
+    let relative = outcome.path.strip_prefix(dir.path()).unwrap().display().to_string();
     assert_eq!(relative, "baselines/8x%20MI300X/pyt_llama.json");
     insta::assert_snapshot!(fs::read_to_string(&outcome.path).unwrap());
-    let siblings = fs::read_dir(outcome.path.parent().unwrap())
-        .unwrap()
-        .count();
+    let siblings = fs::read_dir(outcome.path.parent().unwrap()).unwrap().count();
     assert_eq!(siblings, 1, "something was left beside the file");
 }
 
@@ -100,9 +91,7 @@ fn levels_separate_what_does_not_agree() {
     assert!(!store.exists(&key()));
     assert_eq!(store.load(&key()).unwrap(), None);
     for (i, median) in [100.0, 104.0, 98.0, 80.0, 81.0].into_iter().enumerate() {
-        store
-            .accept(&key(), run(&format!("r{i}"), median), five_percent)
-            .unwrap();
+        store.accept(&key(), run(&format!("r{i}"), median), five_percent).unwrap();
     }
     let baseline = store.load(&key()).unwrap().unwrap();
     let levels: Vec<u32> = baseline.accepted.iter().map(|a| a.level).collect();
@@ -117,9 +106,7 @@ fn levels_separate_what_does_not_agree() {
 fn the_window_is_the_last_ten() {
     let (_dir, store) = store();
     for i in 0..13 {
-        store
-            .accept(&key(), run(&format!("r{i}"), 100.0 + f64::from(i)), |_| 1.0)
-            .unwrap();
+        store.accept(&key(), run(&format!("r{i}"), 100.0 + f64::from(i)), |_| 1.0).unwrap();
     }
     let window = store.load(&key()).unwrap().unwrap().window("throughput");
     let last: Vec<f64> = (3..13).map(|i| 100.0 + f64::from(i)).collect();
@@ -130,14 +117,9 @@ fn the_window_is_the_last_ten() {
 fn accepting_changes_no_earlier_line() {
     let (_dir, store) = store();
     // Doubles that a sloppy parser gets wrong in the last digit.
-    for (i, median) in [0.1 + 0.2, 1e23, 8.41e21, 2.2250738585072014e-308]
-        .into_iter()
-        .enumerate()
-    {
+    for (i, median) in [0.1 + 0.2, 1e23, 8.41e21, 2.2250738585072014e-308].into_iter().enumerate() {
         let before = fs::read_to_string(store.path(&key())).unwrap_or_default();
-        store
-            .accept(&key(), run(&format!("r{i}"), median), five_percent)
-            .unwrap();
+        store.accept(&key(), run(&format!("r{i}"), median), five_percent).unwrap();
         let after = fs::read_to_string(store.path(&key())).unwrap();
         let kept = before.trim_end_matches(['\n', ' ', '}', ']']);
         assert!(after.starts_with(kept), "{before}\n{after}");
@@ -148,9 +130,7 @@ fn accepting_changes_no_earlier_line() {
 fn what_people_read_when_it_goes_wrong() {
     let (dir, store) = store();
     let path = store.path(&key());
-    store
-        .accept(&key(), run("r1", 100.0), five_percent)
-        .unwrap();
+    store.accept(&key(), run("r1", 100.0), five_percent).unwrap();
     let sound = fs::read_to_string(&path).unwrap();
     let mut told = Vec::new();
     let mut tell = |what: &str, error: BaselineError| {
@@ -162,12 +142,7 @@ fn what_people_read_when_it_goes_wrong() {
     let mut nothing = run("r2", 100.0);
     nothing.metrics.clear();
     let mut no_values = run("r2", 100.0);
-    no_values
-        .metrics
-        .get_mut("throughput")
-        .unwrap()
-        .values
-        .clear();
+    no_values.metrics.get_mut("throughput").unwrap().values.clear();
     for (what, refused) in [
         ("the same run again", run("r1", 100.0)),
         ("another unit", other_unit),
@@ -175,28 +150,15 @@ fn what_people_read_when_it_goes_wrong() {
         ("no values", no_values),
         ("not a number", run("r2", f64::NAN)),
     ] {
-        tell(
-            what,
-            store.accept(&key(), refused, five_percent).unwrap_err(),
-        );
+        tell(what, store.accept(&key(), refused, five_percent).unwrap_err());
     }
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        sound,
-        "a refusal changed the file"
-    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), sound, "a refusal changed the file");
 
-    let four = Key {
-        n_gpus: 4,
-        precision: String::new(),
-        ..key()
-    };
+    let four = Key { n_gpus: 4, precision: String::new(), ..key() };
     tell("another size", store.load(&four).unwrap_err());
     tell(
         "accepted in another size",
-        store
-            .accept(&four, run("r2", 1.0), five_percent)
-            .unwrap_err(),
+        store.accept(&four, run("r2", 1.0), five_percent).unwrap_err(),
     );
 
     let edits = [
@@ -238,10 +200,7 @@ fn what_people_read_when_it_goes_wrong() {
 fn a_list_reports_everything() {
     let (dir, store) = store();
     assert!(store.list().0.is_empty() && store.list().1.is_empty());
-    let bert = Key {
-        model: "bert".to_owned(),
-        ..key()
-    };
+    let bert = Key { model: "bert".to_owned(), ..key() };
     for key in [&key(), &bert] {
         store.accept(key, run("r1", 1.0), five_percent).unwrap();
     }
@@ -287,16 +246,8 @@ fn differences_are_listed() {
     first.metrics.insert("zero".to_owned(), metric(0.0));
     store.accept(&key(), first, five_percent).unwrap();
     let baseline = store.load(&key()).unwrap().unwrap();
-    let now = [
-        ("added", 1.0),
-        ("kept", 5.0),
-        ("throughput", 90.0),
-        ("zero", 2.0),
-    ];
-    let now = now
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
+    let now = [("added", 1.0), ("kept", 5.0), ("throughput", 90.0), ("zero", 2.0)];
+    let now = now.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     insta::assert_json_snapshot!(diff(&baseline, &now));
 }
 
@@ -305,24 +256,12 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 fn metrics() -> impl Strategy<Value = AcceptedMetric> {
-    let directions = prop::sample::select(vec![
-        Direction::Higher,
-        Direction::Lower,
-        Direction::Unknown,
-    ]);
+    let directions =
+        prop::sample::select(vec![Direction::Higher, Direction::Lower, Direction::Unknown]);
     let finite = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    (
-        texts(),
-        finite,
-        prop::collection::vec(finite, 1..4),
-        directions,
+    (texts(), finite, prop::collection::vec(finite, 1..4), directions).prop_map(
+        |(metric, median, values, direction)| AcceptedMetric { metric, median, values, direction },
     )
-        .prop_map(|(metric, median, values, direction)| AcceptedMetric {
-            metric,
-            median,
-            values,
-            direction,
-        })
 }
 
 fn runs() -> impl Strategy<Value = Accepted> {

@@ -355,7 +355,8 @@ fn remove(catalog: &Catalog, model: &str, class: Option<&str>) -> Result<Exit> {
     let mut removed = 0;
     for (path, b) in found {
         if b.model == model && class.is_none_or(|c| b.machine_class == c) {
-            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
             print(&format!("removed {}\n", path.display()))?;
             removed += 1;
         }

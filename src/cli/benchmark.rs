@@ -41,8 +41,7 @@ impl Benchmark {
             Some(file) => Machine::from_file(file)?,
             None => Machine::cached(&options.run_dir.join("cache")),
         };
-        let planner =
-            Planner { catalog: &catalog, machine: &machine, options, context: &context };
+        let planner = Planner { catalog: &catalog, machine: &machine, options, context: &context };
         if options.plan {
             return plan::print_plan(global, &planner, &models);
         }
@@ -66,8 +65,7 @@ impl Benchmark {
         }
         if global.json {
             let run = &session.dir().id;
-            let document =
-                json!({ "schema": "mad-benchmark/1", "run": run, "exit": exit.code(), "cases": cases });
+            let document = json!({ "schema": "mad-benchmark/1", "run": run, "exit": exit.code(), "cases": cases });
             print_json(&document)?;
         } else {
             print(&report::text(&cases))?;

@@ -35,7 +35,9 @@ impl Discover {
             select(&catalog, &self.words, &self.tags)?
         };
         if global.json {
-            print_json(&Value::Array(models.iter().map(crate::catalog::Model::resolved).collect()))?;
+            print_json(&Value::Array(
+                models.iter().map(crate::catalog::Model::resolved).collect(),
+            ))?;
         } else if !models.is_empty() {
             let mut table = Table::new(["NAME", "TAGS", "GPUS", "PRECISION", "CONTRACT", "WHERE"]);
             for model in &models {

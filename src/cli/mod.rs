@@ -21,7 +21,6 @@ use serde_json::Value;
 use crate::catalog::{Catalog, Model, NoMatch};
 use crate::diagnostic::Diagnostic;
 use crate::engine::supervise;
-use crate::options::RunOptions;
 use crate::validate::render_text;
 
 /// How a command ended: the exit statuses, the worst last.
@@ -196,14 +195,4 @@ fn whole_catalog(global: &Global) -> Result<Result<Catalog, Exit>> {
 fn select(catalog: &Catalog, words: &[String], options: &[String]) -> Result<Vec<Model>> {
     let tags: Vec<&String> = words.iter().chain(options).collect();
     Ok(catalog.select(&tags)?)
-}
-
-/// The options of everything that runs, for commands that only look.
-fn no_options() -> Result<RunOptions> {
-    #[derive(Parser)]
-    struct Defaults {
-        #[command(flatten)]
-        options: RunOptions,
-    }
-    Ok(Defaults::try_parse_from(["mad"])?.options)
 }

@@ -39,7 +39,8 @@ impl Report {
         cases.sort_by(|a, b| (a.stage, &a.started, &a.name).cmp(&(b.stage, &b.started, &b.name)));
         match (global.json, self.format) {
             (true, _) | (_, Format::Json) => {
-                let document = json!({ "schema": "mad-report/1", "run": run.read_run()?, "cases": cases });
+                let document =
+                    json!({ "schema": "mad-report/1", "run": run.read_run()?, "cases": cases });
                 print_json(&document)?;
             }
             (_, Format::Junit) => print(&String::from_utf8_lossy(&junit_xml(&cases)?))?,

@@ -97,18 +97,13 @@ fn fail<T>(kind: FailureKind, message: String) -> Result<T, Failure> {
 fn ended_well(exit: Exit, log: &LogFindings) -> Result<(), Failure> {
     let (kind, what) = match exit {
         Exit::Code(0) => return Ok(()),
-        Exit::Code(code) => (
-            FailureKind::ExitStatus,
-            format!("exit status {code}{}", status_hint(code)),
-        ),
-        Exit::Signal(signal) => (
-            FailureKind::Signal,
-            format!("killed by {}", signal_name(signal)),
-        ),
-        Exit::TimedOut { after_s } => (
-            FailureKind::Timeout,
-            format!("not finished after {after_s} s (see --timeout)"),
-        ),
+        Exit::Code(code) => {
+            (FailureKind::ExitStatus, format!("exit status {code}{}", status_hint(code)))
+        }
+        Exit::Signal(signal) => (FailureKind::Signal, format!("killed by {}", signal_name(signal))),
+        Exit::TimedOut { after_s } => {
+            (FailureKind::Timeout, format!("not finished after {after_s} s (see --timeout)"))
+        }
         Exit::Cancelled => return fail(FailureKind::Cancelled, "cancelled".to_owned()),
     };
     fail(kind, format!("{what}; {}", Cause(log)))
@@ -240,9 +235,7 @@ fn no_errors(log: &LogFindings, warnings: &mut Vec<String>) -> Result<(), Failur
             format!("{found}; a line that is harmless belongs in log_error_benign_patterns");
         return fail(FailureKind::ErrorPattern, message);
     }
-    warnings.push(format!(
-        "{found}; the run counts, since it ended with status 0 and a number"
-    ));
+    warnings.push(format!("{found}; the run counts, since it ended with status 0 and a number"));
     Ok(())
 }
 

@@ -168,11 +168,7 @@ pub(super) struct ErrorMatcher {
 
 impl ErrorMatcher {
     pub(super) fn new(scan: &ErrorScan) -> Self {
-        let patterns = if scan.enabled {
-            scan.patterns.clone()
-        } else {
-            Vec::new()
-        };
+        let patterns = if scan.enabled { scan.patterns.clone() } else { Vec::new() };
         let benign = scan.benign.iter().map(String::as_str);
         Self {
             errors: literal_search(&patterns),

@@ -162,11 +162,9 @@ pub(super) fn huggingface(
     HUGGINGFACE.captures_iter(text).map(|found| {
         let number = found[1].to_owned();
         let reading = match number.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(Reading {
-                value,
-                text: number,
-                metric: HUGGINGFACE_METRIC.to_owned(),
-            }),
+            Ok(value) if value.is_finite() => {
+                Ok(Reading { value, text: number, metric: HUGGINGFACE_METRIC.to_owned() })
+            }
             _ => Err(Rejection::NotANumber(number)),
         };
         (found.get_match().start(), reading)
@@ -185,9 +183,7 @@ pub(super) fn excerpt(line: &str, at: usize) -> String {
     }
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let part: String = line[start..end].chars().map(plain).collect();
-    let (before, after) = (
-        if start > 0 { "…" } else { "" },
-        if end < line.len() { "…" } else { "" },
-    );
+    let (before, after) =
+        (if start > 0 { "…" } else { "" }, if end < line.len() { "…" } else { "" });
     format!("{before}{}{after}", part.trim())
 }

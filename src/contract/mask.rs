@@ -32,12 +32,7 @@ impl Masker {
         let forms: BTreeSet<String> = secrets.into_iter().flat_map(|s| forms(&s)).collect();
         let longest = forms.iter().map(String::len).max().unwrap_or(0);
         let secrets = (!forms.is_empty()).then(|| Finder::new(&forms));
-        Self {
-            secrets,
-            longest,
-            held: Vec::new(),
-            masked: 0,
-        }
+        Self { secrets, longest, held: Vec::new(), masked: 0 }
     }
 
     /// Whether there is nothing to mask.

@@ -147,23 +147,18 @@ fn list(rows: &[RowProblem], more: usize) -> String {
 pub fn read_results_csv(path: &Path) -> Result<Results, CsvError> {
     let text = read_text(path)?;
     let data = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .has_headers(false)
-        .from_reader(data.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(data.as_bytes());
     let mut record = StringRecord::new();
     let mut next = |record: &mut StringRecord| {
-        reader.read_record(record).map_err(|error| CsvError::Io {
-            path: path.to_owned(),
-            source: error.into(),
-        })
+        reader
+            .read_record(record)
+            .map_err(|error| CsvError::Io { path: path.to_owned(), source: error.into() })
     };
 
     next(&mut record)?;
-    let header = Header::new(&record).map_err(|problem| CsvError::Header {
-        path: path.to_owned(),
-        problem,
-    })?;
+    let header = Header::new(&record)
+        .map_err(|problem| CsvError::Header { path: path.to_owned(), problem })?;
 
     let mut lines = Lines::new(data);
     let mut samples = Vec::new();
@@ -176,24 +171,16 @@ pub fn read_results_csv(path: &Path) -> Result<Results, CsvError> {
         match header.sample(&record) {
             Ok(sample) => samples.push(sample),
             Err(_) if bad.len() == ROWS_MAX => more += 1,
-            Err((model, problem)) => bad.push(RowProblem {
-                line: lines.number(&record),
-                model,
-                problem,
-            }),
+            Err((model, problem)) => {
+                bad.push(RowProblem { line: lines.number(&record), model, problem })
+            }
         }
     }
     if !bad.is_empty() {
-        return Err(CsvError::BadRows {
-            path: path.to_owned(),
-            rows: bad,
-            more,
-        });
+        return Err(CsvError::BadRows { path: path.to_owned(), rows: bad, more });
     }
     if samples.is_empty() {
-        return Err(CsvError::NoRows {
-            path: path.to_owned(),
-        });
+        return Err(CsvError::NoRows { path: path.to_owned() });
     }
     let warnings = number_repeated(&mut samples)
         .map(|what| format!("{}: {what}", path.display()))
@@ -206,10 +193,7 @@ fn read_text(path: &Path) -> Result<String, CsvError> {
     let path_buf = || path.to_owned();
     let io_error = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => CsvError::Missing { path: path_buf() },
-        _ => CsvError::Io {
-            path: path_buf(),
-            source,
-        },
+        _ => CsvError::Io { path: path_buf(), source },
     };
     // Asked before opening, which would wait for the writer of a pipe.
     if !path.metadata().map_err(io_error)?.is_file() {
@@ -224,10 +208,7 @@ fn read_text(path: &Path) -> Result<String, CsvError> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        CsvError::NotUtf8 {
-            path: path_buf(),
-            line: line_count(valid) + 1,
-        }
+        CsvError::NotUtf8 { path: path_buf(), line: line_count(valid) + 1 }
     })
 }
 
@@ -241,11 +222,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn new(data: &'a str) -> Self {
-        Self {
-            data: data.as_bytes(),
-            counted: 0,
-            newlines: 0,
-        }
+        Self { data: data.as_bytes(), counted: 0, newlines: 0 }
     }
 
     fn number(&mut self, record: &StringRecord) -> u64 {

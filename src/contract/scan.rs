@@ -128,10 +128,7 @@ impl LogScanner {
             line_has_error: false,
             last_line: None,
             last_byte: None,
-            findings: LogFindings {
-                errors_fail: scan.explicit,
-                ..LogFindings::default()
-            },
+            findings: LogFindings { errors_fail: scan.explicit, ..LogFindings::default() },
         }
     }
 
@@ -247,15 +244,8 @@ impl LogScanner {
         }
         let text = line::clean(window);
         let number = self.newlines + 1;
-        let log_line = |at| LogLine {
-            number,
-            text: line::excerpt(&text, at),
-        };
-        let settled = if last {
-            text.len()
-        } else {
-            text.len().saturating_sub(TAIL)
-        };
+        let log_line = |at| LogLine { number, text: line::excerpt(&text, at) };
+        let settled = if last { text.len() } else { text.len().saturating_sub(TAIL) };
         let findings = &mut self.findings;
 
         for (at, reading) in line::readings(&text).take_while(|(at, _)| *at < settled) {
@@ -286,10 +276,7 @@ impl LogScanner {
             self.line_has_error = true;
             findings.error_count += 1;
             if findings.errors.len() < ERRORS_MAX {
-                findings.errors.push(ErrorHit {
-                    pattern: pattern.to_owned(),
-                    line: log_line(at),
-                });
+                findings.errors.push(ErrorHit { pattern: pattern.to_owned(), line: log_line(at) });
             }
         }
     }
@@ -326,12 +313,7 @@ impl Reading {
     }
 
     fn found_at(self, line: LogLine) -> PerformanceLine {
-        PerformanceLine {
-            value: self.value,
-            text: self.text,
-            metric: self.metric,
-            line,
-        }
+        PerformanceLine { value: self.value, text: self.text, metric: self.metric, line }
     }
 }
 

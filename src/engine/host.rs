@@ -200,7 +200,8 @@ struct Sink {
 impl Sink {
     fn create(job: &Job, slot: &Slot) -> Result<Sink> {
         let path = slot.log();
-        let log = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let log =
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Sink {
             log: Some(log),
             masker: Masker::new(job.secrets.iter().cloned()),

@@ -60,7 +60,7 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
     let root = std::env::var_os("MAD_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let context = Context::load(&args.options)?;
     // Trials live as long as the process, and so does what they refer to.
-    let options: &'static RunOptions = Box::leak(Box::new(args.options));
+    let options: &'static RunOptions = Box::leak(Box::new(args.options.clone()));
     let context: &'static Context = Box::leak(Box::new(context));
     let catalog: &'static Catalog = Box::leak(Box::new(load(&root, &args.libtest)));
     let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
@@ -109,8 +109,7 @@ fn cases(planner: &Planner<'_>, models: Vec<Model>, libtest: &Arguments) -> Vec<
     // it; nextest can skip a case only if it was listed as ignored.
     let flag = libtest.list || libtest.ignored || under_nextest();
     let store = crate::run::store(planner.catalog);
-    let mut cases =
-        vec![Case { name: CATALOG_CASE.to_owned(), question: None, ignored: false }];
+    let mut cases = vec![Case { name: CATALOG_CASE.to_owned(), question: None, ignored: false }];
     for stage in Stage::ALL {
         for model in &models {
             let ignored = flag

@@ -79,10 +79,8 @@ fn nodes(root: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(root.join(KFD_TOPOLOGY).join("nodes")) else {
         return Vec::new();
     };
-    let mut nodes: Vec<u32> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut nodes: Vec<u32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     nodes.sort_unstable();
     nodes
 }
@@ -123,9 +121,7 @@ fn gpu(root: &Path, dir: &Path, index: usize) -> Node {
         return Node::Hidden("its /dev/dri/renderD* does not exist");
     }
     let pci = get("location_id").map(|location| pci_address(get("domain").unwrap_or(0), location));
-    let pci_dir = pci
-        .as_ref()
-        .map(|pci| root.join("sys/bus/pci/devices").join(pci));
+    let pci_dir = pci.as_ref().map(|pci| root.join("sys/bus/pci/devices").join(pci));
     let attribute = |name: &str| {
         let text = fs::read_to_string(pci_dir.as_ref()?.join(name)).ok()?;
         let text = text.trim();
@@ -137,9 +133,7 @@ fn gpu(root: &Path, dir: &Path, index: usize) -> Node {
         product: product(get("device_id").unwrap_or(0), attribute),
         arch,
         memory_bytes: memory_bytes(dir),
-        uuid: get("unique_id")
-            .filter(|id| *id != 0)
-            .map(|id| format!("GPU-{id:016x}")),
+        uuid: get("unique_id").filter(|id| *id != 0).map(|id| format!("GPU-{id:016x}")),
         // -1 on hosts without NUMA.
         numa_node: attribute("numa_node").and_then(|node| node.parse().ok()),
         pci,

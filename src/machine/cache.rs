@@ -70,12 +70,7 @@ fn remembered(root: &Path, cache_dir: &Path) -> Machine {
         }
     }
     let machine = probe::inventory(root);
-    let entry = Entry {
-        format: FORMAT,
-        boot_id,
-        signature,
-        machine: &machine,
-    };
+    let entry = Entry { format: FORMAT, boot_id, signature, machine: &machine };
     if let Err(error) = write(cache_dir, &path, &entry) {
         tracing::debug!(path = %path.display(), %error, "machine cache is not written");
     }
@@ -84,10 +79,8 @@ fn remembered(root: &Path, cache_dir: &Path) -> Machine {
 
 fn read(path: &Path, uid: u32) -> io::Result<Entry<Machine>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.uid() != uid {
         // Somebody else could describe us a machine that we do not have.

@@ -34,9 +34,7 @@ pub(super) fn memory_bytes(root: &Path) -> u64 {
 
 /// `MemTotal:       65843640 kB`, where kB is KiB.
 fn parse_mem_total(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -88,11 +86,7 @@ pub(super) fn parse_cpuinfo(text: &str, numa_nodes: u32, available: u32) -> Cpu 
         (None, None) => String::new(),
     };
     Cpu {
-        model: if model.is_empty() {
-            UNKNOWN.to_owned()
-        } else {
-            model
-        },
+        model: if model.is_empty() { UNKNOWN.to_owned() } else { model },
         vendor: vendor.or(implementer).unwrap_or(UNKNOWN).to_owned(),
         sockets: count(sockets.len(), 1),
         cores: count(cores.len(), threads),
@@ -107,20 +101,13 @@ pub(super) fn parse_cpuinfo(text: &str, numa_nodes: u32, available: u32) -> Cpu 
 pub(super) fn without_clock(model: &str) -> String {
     let is_clock = |word: &str| {
         let lower = word.to_ascii_lowercase();
-        let number = lower
-            .strip_suffix("ghz")
-            .or_else(|| lower.strip_suffix("mhz"));
+        let number = lower.strip_suffix("ghz").or_else(|| lower.strip_suffix("mhz"));
         number.is_some_and(|number| {
-            number
-                .trim_start_matches('@')
-                .chars()
-                .all(|c| c.is_ascii_digit() || c == '.')
+            number.trim_start_matches('@').chars().all(|c| c.is_ascii_digit() || c == '.')
         })
     };
-    let words: Vec<&str> = model
-        .split_whitespace()
-        .filter(|word| *word != "@" && !is_clock(word))
-        .collect();
+    let words: Vec<&str> =
+        model.split_whitespace().filter(|word| *word != "@" && !is_clock(word)).collect();
     words.join(" ")
 }
 

@@ -228,9 +228,7 @@ pub enum MachineError {
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
-    message
-        .strip_suffix(&position)
-        .map_or_else(|| message.clone(), str::to_owned)
+    message.strip_suffix(&position).map_or_else(|| message.clone(), str::to_owned)
 }
 
 impl Machine {
@@ -249,14 +247,9 @@ impl Machine {
         struct Head {
             schema: String,
         }
-        let invalid = |source| MachineError::Invalid {
-            path: path.to_owned(),
-            source,
-        };
-        let text = std::fs::read_to_string(path).map_err(|source| MachineError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let invalid = |source| MachineError::Invalid { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| MachineError::Read { path: path.to_owned(), source })?;
         let Head { schema } = serde_json::from_str(&text).map_err(invalid)?;
         let version = schema
             .strip_prefix(SCHEMA_NAME)
@@ -264,21 +257,15 @@ impl Machine {
             .and_then(|version| version.parse::<u32>().ok());
         match version {
             Some(SCHEMA_VERSION) => serde_json::from_str(&text).map_err(invalid),
-            Some(newer) if newer > SCHEMA_VERSION => Err(MachineError::Newer {
-                path: path.to_owned(),
-                found: schema,
-            }),
-            _ => Err(MachineError::Schema {
-                path: path.to_owned(),
-                found: schema,
-            }),
+            Some(newer) if newer > SCHEMA_VERSION => {
+                Err(MachineError::Newer { path: path.to_owned(), found: schema })
+            }
+            _ => Err(MachineError::Schema { path: path.to_owned(), found: schema }),
         }
     }
 
     /// The GPUs of one vendor, or all of them.
     pub fn gpus_of(&self, vendor: Option<Vendor>) -> impl Iterator<Item = &Gpu> {
-        self.gpus
-            .iter()
-            .filter(move |gpu| vendor.is_none_or(|vendor| gpu.vendor == vendor))
+        self.gpus.iter().filter(move |gpu| vendor.is_none_or(|vendor| gpu.vendor == vendor))
     }
 }

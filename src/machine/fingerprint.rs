@@ -70,11 +70,7 @@ impl Machine {
     /// those bound what a CPU job can do.
     pub fn class(&self, gpus_used: &[&Gpu]) -> MachineClass {
         if gpus_used.is_empty() {
-            return MachineClass(format!(
-                "cpu-{}-{}t",
-                slug(&self.cpu.model),
-                self.cpu.available
-            ));
+            return MachineClass(format!("cpu-{}-{}t", slug(&self.cpu.model), self.cpu.available));
         }
         let mut kinds = BTreeMap::<(&str, &str), usize>::new();
         for gpu in gpus_used {
@@ -93,12 +89,7 @@ impl Machine {
         let mut found = Vec::new();
         let mut check = |breaking: bool, what: &str, ours: String, theirs: String| {
             if ours != theirs {
-                found.push(Difference {
-                    what: what.to_owned(),
-                    ours,
-                    theirs,
-                    breaking,
-                });
+                found.push(Difference { what: what.to_owned(), ours, theirs, breaking });
             }
         };
 
@@ -115,12 +106,7 @@ impl Machine {
         }
 
         let (ours, theirs) = (&self.gpus, &other.gpus);
-        check(
-            true,
-            "GPU count",
-            ours.len().to_string(),
-            theirs.len().to_string(),
-        );
+        check(true, "GPU count", ours.len().to_string(), theirs.len().to_string());
         check(
             true,
             "GPU product",
@@ -138,12 +124,7 @@ impl Machine {
         }
 
         if !close(self.memory_bytes, other.memory_bytes) {
-            check(
-                false,
-                "memory",
-                gib(self.memory_bytes),
-                gib(other.memory_bytes),
-            );
+            check(false, "memory", gib(self.memory_bytes), gib(other.memory_bytes));
         }
         let driver = |machine: &Self| match &machine.driver {
             Some(driver) => format!("{} {}", driver.name, driver.version),
@@ -162,12 +143,7 @@ impl Machine {
         );
         check(false, "kernel", self.kernel.clone(), other.kernel.clone());
         check(false, "OS", self.os.clone(), other.os.clone());
-        check(
-            false,
-            "hostname",
-            self.hostname.clone(),
-            other.hostname.clone(),
-        );
+        check(false, "hostname", self.hostname.clone(), other.hostname.clone());
         found
     }
 }
@@ -177,11 +153,7 @@ fn kinds(gpus: &[Gpu], key: impl Fn(&Gpu) -> &str) -> String {
     let mut values: Vec<&str> = gpus.iter().map(key).collect();
     values.sort_unstable();
     values.dedup();
-    if values.is_empty() {
-        "none".to_owned()
-    } else {
-        values.join(", ")
-    }
+    if values.is_empty() { "none".to_owned() } else { values.join(", ") }
 }
 
 fn memories(gpus: &[Gpu]) -> Vec<u64> {
@@ -198,10 +170,7 @@ fn gpu_memory(gpus: &[Gpu]) -> String {
 
 fn same_gpu_memory(ours: &[Gpu], theirs: &[Gpu]) -> bool {
     // Unequal counts are reported as such.
-    memories(ours)
-        .into_iter()
-        .zip(memories(theirs))
-        .all(|(ours, theirs)| close(ours, theirs))
+    memories(ours).into_iter().zip(memories(theirs)).all(|(ours, theirs)| close(ours, theirs))
 }
 
 fn close(a: u64, b: u64) -> bool {
@@ -245,7 +214,5 @@ pub(crate) fn slug(name: &str) -> String {
 
 /// FNV-1a, 32 bits: the standard library's hashers promise no stability over releases.
 fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -44,14 +44,10 @@ pub(super) fn find(root: &Path) -> Found {
     if !found.gpus.is_empty() {
         found.driver = Some(Driver {
             name: "nvidia".to_owned(),
-            version: nvml
-                .sys_driver_version()
-                .unwrap_or_else(|_| "unknown".to_owned()),
+            version: nvml.sys_driver_version().unwrap_or_else(|_| "unknown".to_owned()),
             runtime: nvml.sys_cuda_driver_version().ok().map(|version| {
-                let (major, minor) = (
-                    cuda_driver_version_major(version),
-                    cuda_driver_version_minor(version),
-                );
+                let (major, minor) =
+                    (cuda_driver_version_major(version), cuda_driver_version_minor(version));
                 format!("CUDA {major}.{minor}")
             }),
         });
@@ -62,9 +58,7 @@ pub(super) fn find(root: &Path) -> Found {
 /// How many cards the kernel module drives.
 fn cards(root: &Path) -> u32 {
     let entries = fs::read_dir(root.join("proc/driver/nvidia/gpus"));
-    entries.map_or(0, |entries| {
-        u32::try_from(entries.flatten().count()).unwrap_or(u32::MAX)
-    })
+    entries.map_or(0, |entries| u32::try_from(entries.flatten().count()).unwrap_or(u32::MAX))
 }
 
 fn gpu(root: &Path, nvml: &Nvml, index: u32) -> Result<Gpu, NvmlError> {

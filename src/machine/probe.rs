@@ -77,9 +77,7 @@ fn os(root: &Path) -> String {
 
 /// `PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"`, quotes as in a shell assignment.
 fn parse_os_release(text: &str) -> Option<String> {
-    let value = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("PRETTY_NAME="))?;
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("PRETTY_NAME="))?;
     let name = shell_words::split(value).ok()?.into_iter().next()?;
     (!name.is_empty()).then_some(name)
 }

@@ -41,10 +41,8 @@ impl Visibility {
     /// Leaves the GPUs that are visible, in the order in which the runtimes show them.
     pub(super) fn apply(&self, machine: &mut Machine) {
         let before = machine.gpus.len();
-        let (mut amd, mut nvidia): (Vec<Gpu>, Vec<Gpu>) = machine
-            .gpus
-            .drain(..)
-            .partition(|gpu| gpu.vendor == Vendor::Amd);
+        let (mut amd, mut nvidia): (Vec<Gpu>, Vec<Gpu>) =
+            machine.gpus.drain(..).partition(|gpu| gpu.vendor == Vendor::Amd);
         if let Some(value) = &self.rocr {
             amd = select(amd, "ROCR_VISIBLE_DEVICES", value);
         }
@@ -60,9 +58,8 @@ impl Visibility {
         machine.gpus = amd;
         machine.gpus.append(&mut nvidia);
         let removed = before - machine.gpus.len();
-        machine.hidden_gpus = machine
-            .hidden_gpus
-            .saturating_add(u32::try_from(removed).unwrap_or(u32::MAX));
+        machine.hidden_gpus =
+            machine.hidden_gpus.saturating_add(u32::try_from(removed).unwrap_or(u32::MAX));
     }
 }
 

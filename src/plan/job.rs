@@ -110,8 +110,7 @@ impl Planner<'_> {
 
         let vendors = self.vendors(model);
         let (n_gpus, gpus) = self.choose_gpus(model, &vendors);
-        let (dir, file) =
-            script_file(&self.catalog.root, model.script().unwrap_or(Path::new(".")));
+        let (dir, file) = script_file(&self.catalog.root, model.script().unwrap_or(Path::new(".")));
         let interpreter = if file.ends_with(".py") { "python3" } else { "bash" };
         let args = self.context.text("model_args").unwrap_or_else(|| model.args());
         let args = shell_words::split(&args).unwrap_or_else(|e| {
@@ -139,7 +138,13 @@ impl Planner<'_> {
             secrets: secrets(&env),
             env,
             timeout_s: timeout_s.filter(|s| *s > 0.0),
-            samples: self.options.samples.or(bench.samples).or(defaults.samples).unwrap_or(1).max(1),
+            samples: self
+                .options
+                .samples
+                .or(bench.samples)
+                .or(defaults.samples)
+                .unwrap_or(1)
+                .max(1),
             warmup: self.options.warmup.or(bench.warmup).or(defaults.warmup).unwrap_or(0),
             exclusive: bench.exclusive.or(defaults.exclusive).unwrap_or(true),
             results_csv: match model.contract() {
@@ -213,9 +218,9 @@ impl Planner<'_> {
 /// Directory and file name of what is run: the script, or `run.sh` of a directory.
 pub(super) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
     let path = root.join(script);
-    let is_file = path.extension().is_some_and(|e| {
-        ["sh", "slurm", "sbatch", "py"].iter().any(|known| e == *known)
-    });
+    let is_file = path
+        .extension()
+        .is_some_and(|e| ["sh", "slurm", "sbatch", "py"].iter().any(|known| e == *known));
     if is_file {
         let dir = path.parent().map_or_else(|| root.to_owned(), Path::to_owned);
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -55,8 +55,7 @@ impl Planner<'_> {
                 let context = &self.context.0;
                 if context.contains_key("k8s") || context.contains_key("kubernetes") {
                     EngineKind::Madengine
-                } else if context.contains_key("slurm")
-                    || model.contract() == Contract::SelfManaged
+                } else if context.contains_key("slurm") || model.contract() == Contract::SelfManaged
                 {
                     EngineKind::Slurm
                 } else if model.dockerfile().is_none() {

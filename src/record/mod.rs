@@ -27,8 +27,8 @@ use time::macros::format_description;
 
 pub use atomic::{write_atomically, write_json};
 pub use types::{
-    CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, Provenance, RunRecord,
-    Stage,
+    CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, Provenance,
+    RunRecord, Stage,
 };
 
 use crate::slug::slug;
@@ -160,7 +160,8 @@ impl RunDir {
         dir: &Path,
         file: impl Fn(&Path) -> Option<PathBuf>,
     ) -> Result<Vec<T>> {
-        let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let entries =
+            fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
         let mut paths: Vec<PathBuf> = entries.flatten().filter_map(|e| file(&e.path())).collect();
         paths.retain(|p| p.extension().is_some_and(|e| e == "json"));
         paths.sort();
@@ -178,7 +179,8 @@ impl RunDir {
         let dir = self.model(id);
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let path = dir.join("lock");
-        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let file =
+            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let mut pause = Duration::from_millis(1);
         loop {
             match file.try_lock() {
@@ -272,7 +274,9 @@ pub fn run_id() -> String {
         return id;
     }
     let stamp = OffsetDateTime::now_utc()
-        .format(format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:3]Z"))
+        .format(format_description!(
+            "[year][month][day]T[hour][minute][second].[subsecond digits:3]Z"
+        ))
         .unwrap_or_default();
     format!("{stamp}-{}", std::process::id())
 }

@@ -32,14 +32,7 @@ impl<'a> Comparison<'a> {
             (Some(relative), Some(floor)) => Some(relative.max(floor)),
             (relative, floor) => relative.or(floor),
         };
-        Self {
-            policy,
-            noise,
-            current,
-            worse,
-            ignored,
-            limit: noise.limit(policy),
-        }
+        Self { policy, noise, current, worse, ignored, limit: noise.limit(policy) }
     }
 
     fn relative(&self, difference: f64) -> Option<f64> {
@@ -108,11 +101,7 @@ impl<'a> Comparison<'a> {
     /// The outcome, why, and what would settle it.
     fn finding(&self) -> (Outcome, String, Option<String>) {
         if self.ignored.is_none() && self.worse != 0.0 {
-            let outcome = if self.worse > 0.0 {
-                Outcome::Ambiguous
-            } else {
-                Outcome::Same
-            };
+            let outcome = if self.worse > 0.0 { Outcome::Ambiguous } else { Outcome::Same };
             let why = "there is no relative change of zero".to_owned();
             let settle = "set an absolute floor: `regress.metrics.<m>.floor`".to_owned();
             return (outcome, why, Some(settle));
@@ -125,11 +114,7 @@ impl<'a> Comparison<'a> {
             } else {
                 self.settle_by_runs()
             };
-            return (
-                Outcome::Ambiguous,
-                self.against_bounds(self.worse),
-                Some(settle),
-            );
+            return (Outcome::Ambiguous, self.against_bounds(self.worse), Some(settle));
         }
         if self.beyond_tolerance(-self.worse) && self.beyond_limit(-self.worse) {
             return (Outcome::Improved, self.against_bounds(-self.worse), None);
@@ -163,8 +148,7 @@ impl<'a> Comparison<'a> {
 
     /// A difference as a percentage of the median, or as it is where that is zero.
     fn size(&self, difference: f64) -> String {
-        self.relative(difference)
-            .map_or_else(|| number(difference), percent)
+        self.relative(difference).map_or_else(|| number(difference), percent)
     }
 
     fn against_bounds(&self, difference: f64) -> String {

@@ -83,10 +83,7 @@ impl Confirmation {
             verdict.settle = None;
             format!("confirmed by {}", count(asked, "fresh Execution"))
         } else if worse {
-            format!(
-                "{} were worse as well, not all by enough",
-                count(asked, "fresh Execution")
-            )
+            format!("{} were worse as well, not all by enough", count(asked, "fresh Execution"))
         } else {
             // Values that disagree are no ground to claim an improvement.
             if verdict.outcome == Outcome::Improved {
@@ -95,10 +92,7 @@ impl Confirmation {
             if suspected {
                 verdict.settle = Some("measure again on a quiet machine".to_owned());
             }
-            format!(
-                "not confirmed, fresh Execution {asked} measured {}",
-                number(fresh)
-            )
+            format!("not confirmed, fresh Execution {asked} measured {}", number(fresh))
         };
         verdict.explanation = format!("{}; {finding}", verdict.explanation);
         verdict.fresh = self.fresh;
@@ -129,10 +123,7 @@ mod tests {
     const BASELINE: [f64; 6] = [99.0, 99.5, 100.0, 100.0, 100.5, 101.0];
 
     fn policy() -> Policy {
-        Policy {
-            direction: Direction::Higher,
-            ..Policy::default()
-        }
+        Policy { direction: Direction::Higher, ..Policy::default() }
     }
 
     /// Everything that was said, to the end.
@@ -186,10 +177,7 @@ mod tests {
 
     #[test]
     fn no_confirmation_asked_none_made() {
-        let policy = Policy {
-            max_confirmations: 0,
-            ..policy()
-        };
+        let policy = Policy { max_confirmations: 0, ..policy() };
         match Confirmation::start(&BASELINE, &[85.0], &policy) {
             Step::Done(verdict) => assert_eq!(verdict.outcome, Outcome::Regressed),
             step => panic!("{step:?}"),

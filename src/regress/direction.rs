@@ -28,19 +28,11 @@ pub struct DirectionRule {
 }
 
 const fn higher(pattern: &'static str, why: &'static str) -> DirectionRule {
-    DirectionRule {
-        pattern,
-        direction: Direction::Higher,
-        why,
-    }
+    DirectionRule { pattern, direction: Direction::Higher, why }
 }
 
 const fn lower(pattern: &'static str, why: &'static str) -> DirectionRule {
-    DirectionRule {
-        pattern,
-        direction: Direction::Lower,
-        why,
-    }
+    DirectionRule { pattern, direction: Direction::Lower, why }
 }
 
 const RATE: &str = "a rate: work per time";
@@ -167,9 +159,7 @@ fn deciding_rule(metric: &str) -> Option<&'static DirectionRule> {
         }
     }
     let first = *cues.first()?;
-    cues.iter()
-        .all(|rule| rule.direction == first.direction)
-        .then_some(first)
+    cues.iter().all(|rule| rule.direction == first.direction).then_some(first)
 }
 
 fn longest_match(words: &[String], at: usize) -> Option<(&'static DirectionRule, usize)> {
@@ -320,13 +310,7 @@ mod tests {
 
     #[test]
     fn written_in_lower_case() {
-        assert_eq!(
-            serde_json::to_string(&Direction::Higher).unwrap(),
-            "\"higher\""
-        );
-        assert_eq!(
-            serde_json::from_str::<Direction>("\"unknown\"").unwrap(),
-            Direction::Unknown
-        );
+        assert_eq!(serde_json::to_string(&Direction::Higher).unwrap(), "\"higher\"");
+        assert_eq!(serde_json::from_str::<Direction>("\"unknown\"").unwrap(), Direction::Unknown);
     }
 }

@@ -61,10 +61,7 @@ pub(super) fn assess(baseline: &[f64], current: &[f64], policy: &Policy) -> Verd
     if baseline.is_empty() {
         let mut verdict = without(
             Outcome::NoBaseline,
-            format!(
-                "measured {}, nothing accepted to compare with",
-                number(median(current))
-            ),
+            format!("measured {}, nothing accepted to compare with", number(median(current))),
         );
         verdict.current = Some(median(current));
         verdict.settle = Some("accept this run with `mad baseline accept`".to_owned());
@@ -93,13 +90,9 @@ fn invalid_input(baseline: &[f64], current: &[f64], policy: &Policy) -> Option<S
         return Some(format!("measured {value}, which is not a number to judge"));
     }
     if let Some(value) = bad(baseline) {
-        return Some(format!(
-            "an accepted value is {value}, which is not a number to judge"
-        ));
+        return Some(format!("an accepted value is {value}, which is not a number to judge"));
     }
-    current
-        .is_empty()
-        .then(|| "no Execution produced a value".to_owned())
+    current.is_empty().then(|| "no Execution produced a value".to_owned())
 }
 
 #[cfg(test)]
@@ -108,10 +101,7 @@ mod tests {
     use crate::regress::Direction;
 
     fn higher() -> Policy {
-        Policy {
-            direction: Direction::Higher,
-            ..Policy::default()
-        }
+        Policy { direction: Direction::Higher, ..Policy::default() }
     }
 
     const QUIET: [f64; 5] = [99.0, 99.5, 100.0, 100.5, 101.0];
@@ -119,37 +109,18 @@ mod tests {
     /// Outcome, suspicion and both sentences of a judgement.
     fn told(baseline: &[f64], current: &[f64], policy: &Policy) -> String {
         let v = judge(baseline, current, policy);
-        let suspected = if v.needs_confirmation {
-            " (suspected)"
-        } else {
-            ""
-        };
+        let suspected = if v.needs_confirmation { " (suspected)" } else { "" };
         let settle = v.settle.unwrap_or_default();
-        format!(
-            "{:?}{suspected}: {}\n  -> {settle}\n",
-            v.outcome, v.explanation
-        )
+        format!("{:?}{suspected}: {}\n  -> {settle}\n", v.outcome, v.explanation)
     }
 
     #[test]
     fn what_people_read() {
-        let lower = Policy {
-            direction: Direction::Lower,
-            ..Policy::default()
-        };
+        let lower = Policy { direction: Direction::Lower, ..Policy::default() };
         let unknown = Policy::default();
-        let strict = Policy {
-            tolerance: 0.0,
-            ..higher()
-        };
-        let final_ = Policy {
-            max_confirmations: 0,
-            ..higher()
-        };
-        let floor = Policy {
-            floor: Some(2.0),
-            ..lower.clone()
-        };
+        let strict = Policy { tolerance: 0.0, ..higher() };
+        let final_ = Policy { max_confirmations: 0, ..higher() };
+        let floor = Policy { floor: Some(2.0), ..lower.clone() };
         let noisy = [80.0, 95.0, 100.0, 110.0, 120.0];
         let all = [
             told(&QUIET, &[98.0, 99.0, 97.0], &higher()),
@@ -178,30 +149,9 @@ mod tests {
             told(&QUIET, &[f64::NAN], &higher()),
             told(&[f64::INFINITY], &[1.0], &higher()),
             told(&[1e-300], &[1e300], &higher()),
-            told(
-                &QUIET,
-                &[90.0],
-                &Policy {
-                    tolerance: -1.0,
-                    ..higher()
-                },
-            ),
-            told(
-                &QUIET,
-                &[90.0],
-                &Policy {
-                    confidence: 99.0,
-                    ..higher()
-                },
-            ),
-            told(
-                &QUIET,
-                &[90.0],
-                &Policy {
-                    floor: Some(f64::NAN),
-                    ..higher()
-                },
-            ),
+            told(&QUIET, &[90.0], &Policy { tolerance: -1.0, ..higher() }),
+            told(&QUIET, &[90.0], &Policy { confidence: 99.0, ..higher() }),
+            told(&QUIET, &[90.0], &Policy { floor: Some(f64::NAN), ..higher() }),
         ];
         insta::assert_snapshot!(all.concat());
     }
@@ -213,10 +163,7 @@ mod tests {
         assert_eq!((v.baseline_median, v.current), (Some(100.0), Some(89.0)));
         assert_eq!((v.change, v.worse_by), (Some(-0.11), Some(0.11)));
         let (low, high) = v.interval.unwrap();
-        assert!(
-            ((low + high) / 2.0 - 100.0).abs() < 1e-9 && low > 94.0 && low < 95.0,
-            "{low}"
-        );
+        assert!(((low + high) / 2.0 - 100.0).abs() < 1e-9 && low > 94.0 && low < 95.0, "{low}");
         assert!((v.spread.unwrap() - 0.0079).abs() < 1e-4);
     }
 

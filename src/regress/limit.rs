@@ -51,11 +51,7 @@ impl Noise {
     /// Summarises the accepted runs (one finite value each, at least one).
     pub(super) fn of(runs: &[f64]) -> Self {
         let center = median(runs);
-        Self {
-            center,
-            spread: spread(runs, center),
-            runs: runs.len(),
-        }
+        Self { center, spread: spread(runs, center), runs: runs.len() }
     }
 
     /// How far from the centre a new run of unchanged code stays, one-sided, at the
@@ -85,11 +81,7 @@ impl Noise {
             assumed * (assumed_weight / weight).sqrt(),
             measured * (measured_weight / weight).sqrt(),
         );
-        let median_variance = if runs <= 2 {
-            1.0
-        } else {
-            std::f64::consts::FRAC_PI_2
-        };
+        let median_variance = if runs <= 2 { 1.0 } else { std::f64::consts::FRAC_PI_2 };
         let limit = t_quantile(policy.confidence, weight)
             * s
             * (1.0 + median_variance / runs as f64).sqrt();
@@ -127,10 +119,7 @@ fn spread(values: &[f64], center: f64) -> Option<f64> {
     }
     let n = pulled.len() as f64;
     let mean = pulled.iter().map(|d| d / scale).sum::<f64>() / n;
-    let squares = pulled
-        .iter()
-        .map(|d| (d / scale - mean).powi(2))
-        .sum::<f64>();
+    let squares = pulled.iter().map(|d| (d / scale - mean).powi(2)).sum::<f64>();
     Some(scale * (squares / (n - 1.0)).sqrt())
 }
 
@@ -150,12 +139,9 @@ mod tests {
 
     #[test]
     fn quantiles_match_printed_tables() {
-        for (q, freedom, expected) in [
-            (0.99, 1.0, 31.821),
-            (0.99, 4.0, 3.747),
-            (0.95, 9.0, 1.833),
-            (0.999, 30.0, 3.385),
-        ] {
+        for (q, freedom, expected) in
+            [(0.99, 1.0, 31.821), (0.99, 4.0, 3.747), (0.95, 9.0, 1.833), (0.999, 30.0, 3.385)]
+        {
             let got = t_quantile(q, freedom);
             assert!(close(got, expected), "t({q}, {freedom}) = {got}");
         }
@@ -166,10 +152,7 @@ mod tests {
     #[test]
     fn spread_of_few_runs_is_the_standard_deviation() {
         assert_eq!(spread(&[5.0], 5.0), None);
-        assert!(close(
-            spread(&[99.0, 101.0], 100.0).unwrap(),
-            2.0_f64.sqrt()
-        ));
+        assert!(close(spread(&[99.0, 101.0], 100.0).unwrap(), 2.0_f64.sqrt()));
         assert_eq!(spread(&[7.0; 6], 7.0), Some(0.0));
     }
 
@@ -184,28 +167,18 @@ mod tests {
 
     #[test]
     fn the_limit_falls_as_quiet_runs_accumulate() {
-        let policy = Policy {
-            direction: Direction::Higher,
-            ..Policy::default()
-        };
-        let limits: Vec<f64> = (1..=WINDOW)
-            .map(|n| Noise::of(&vec![100.0; n]).limit(&policy).unwrap())
-            .collect();
+        let policy = Policy { direction: Direction::Higher, ..Policy::default() };
+        let limits: Vec<f64> =
+            (1..=WINDOW).map(|n| Noise::of(&vec![100.0; n]).limit(&policy).unwrap()).collect();
         assert!(limits.is_sorted_by(|a, b| a > b), "{limits:?}");
         assert!(limits[0] < 12.0 && limits[5] < 5.0, "{limits:?}");
     }
 
     #[test]
     fn without_a_tolerance_the_interval_is_the_textbook_one() {
-        let policy = Policy {
-            tolerance: 0.0,
-            ..Policy::default()
-        };
+        let policy = Policy { tolerance: 0.0, ..Policy::default() };
         assert_eq!(Noise::of(&[100.0]).limit(&policy), None);
         let limit = Noise::of(&[99.0, 101.0]).limit(&policy).unwrap();
-        assert!(
-            close(limit, 31.8205 * 2.0_f64.sqrt() * 1.5_f64.sqrt()),
-            "{limit}"
-        );
+        assert!(close(limit, 31.8205 * 2.0_f64.sqrt() * 1.5_f64.sqrt()), "{limit}");
     }
 }

@@ -47,9 +47,9 @@ impl Policy {
             ));
         }
         match self.floor {
-            Some(floor) if !(floor.is_finite() && floor >= 0.0) => Some(format!(
-                "floor is {floor}: write a change in the metric's unit, 0 or more"
-            )),
+            Some(floor) if !(floor.is_finite() && floor >= 0.0) => {
+                Some(format!("floor is {floor}: write a change in the metric's unit, 0 or more"))
+            }
             _ => None,
         }
     }

@@ -25,16 +25,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 
 /// Any bit pattern, and the corners more often than chance would.
 fn anything() -> impl Strategy<Value = f64> {
-    let corners = [
-        0.0,
-        -0.0,
-        f64::NAN,
-        f64::INFINITY,
-        f64::MIN,
-        f64::MAX,
-        5e-324,
-        1.0,
-    ];
+    let corners = [0.0, -0.0, f64::NAN, f64::INFINITY, f64::MIN, f64::MAX, 5e-324, 1.0];
     prop_oneof![prop::num::f64::ANY, prop::sample::select(corners.to_vec())]
 }
 

@@ -36,20 +36,10 @@ struct World {
     executions: usize,
 }
 
-const QUIET: World = World {
-    cv: 0.02,
-    slow: 0.0,
-    executions: 1,
-};
-const HEAVY: World = World {
-    slow: 0.03,
-    ..QUIET
-};
+const QUIET: World = World { cv: 0.02, slow: 0.0, executions: 1 };
+const HEAVY: World = World { slow: 0.03, ..QUIET };
 const NOISY: World = World { cv: 0.05, ..QUIET };
-const THREE: World = World {
-    executions: 3,
-    ..QUIET
-};
+const THREE: World = World { executions: 3, ..QUIET };
 
 impl World {
     fn execution(&self, rng: &mut Rng, shift: f64) -> f64 {
@@ -58,9 +48,7 @@ impl World {
     }
 
     fn run(&self, rng: &mut Rng, shift: f64) -> Vec<f64> {
-        (0..self.executions)
-            .map(|_| self.execution(rng, shift))
-            .collect()
+        (0..self.executions).map(|_| self.execution(rng, shift)).collect()
     }
 }
 
@@ -82,17 +70,11 @@ fn trials() -> usize {
 
 /// Accepts `history` runs, then judges one whose values are multiplied by `shift`.
 fn simulate(world: World, history: usize, tolerance: f64, shift: f64) -> Rates {
-    let policy = Policy {
-        direction: Direction::Higher,
-        tolerance,
-        ..Policy::default()
-    };
+    let policy = Policy { direction: Direction::Higher, tolerance, ..Policy::default() };
     let mut rng = Rng(history as u64 ^ tolerance.to_bits() ^ shift.to_bits() << 1);
     let (mut suspected, mut regressed, mut noticed) = (0, 0, 0);
     for _ in 0..trials() {
-        let baseline: Vec<f64> = (0..history)
-            .map(|_| median(&world.run(&mut rng, 1.0)))
-            .collect();
+        let baseline: Vec<f64> = (0..history).map(|_| median(&world.run(&mut rng, 1.0))).collect();
         let mut step = Confirmation::start(&baseline, &world.run(&mut rng, shift), &policy);
         let verdict = loop {
             match step {
@@ -104,17 +86,10 @@ fn simulate(world: World, history: usize, tolerance: f64, shift: f64) -> Rates {
             }
         };
         regressed += usize::from(verdict.outcome == Outcome::Regressed);
-        noticed += usize::from(matches!(
-            verdict.outcome,
-            Outcome::Regressed | Outcome::Ambiguous
-        ));
+        noticed += usize::from(matches!(verdict.outcome, Outcome::Regressed | Outcome::Ambiguous));
     }
     let share = |n: usize| n as f64 / trials() as f64;
-    Rates {
-        suspected: share(suspected),
-        regressed: share(regressed),
-        noticed: share(noticed),
-    }
+    Rates { suspected: share(suspected), regressed: share(regressed), noticed: share(noticed) }
 }
 
 const HISTORIES: [usize; 5] = [1, 2, 5, 10, 30];
@@ -140,14 +115,8 @@ fn false_alarms_of_unchanged_code() {
         let rates = HISTORIES.map(|history| simulate(world, history, tolerance, 1.0));
         row(name, &rates, |r| r.regressed);
         for (rates, history) in rates.iter().zip(HISTORIES) {
-            assert!(
-                rates.suspected <= before,
-                "{name}, {history} runs: {rates:?}"
-            );
-            assert!(
-                rates.regressed <= after,
-                "{name}, {history} runs: {rates:?}"
-            );
+            assert!(rates.suspected <= before, "{name}, {history} runs: {rates:?}");
+            assert!(rates.regressed <= after, "{name}, {history} runs: {rates:?}");
         }
     }
 }
@@ -157,13 +126,7 @@ fn planted_slow_downs_are_found() {
     // The last two: the least share called regressed, and noticed, after five or more runs.
     for (name, world, shift, found, noticed) in [
         ("10 % slower, noise 2 %", QUIET, 0.90, 0.85, 0.98),
-        (
-            "10 % slower, 3 % of runs 15 % slow",
-            HEAVY,
-            0.90,
-            0.78,
-            0.97,
-        ),
+        ("10 % slower, 3 % of runs 15 % slow", HEAVY, 0.90, 0.78, 0.97),
         ("10 % slower, 3 Executions a run", THREE, 0.90, 0.95, 0.99),
         ("20 % slower, noise 2 %", QUIET, 0.80, 0.99, 0.99),
     ] {
@@ -173,14 +136,8 @@ fn planted_slow_downs_are_found() {
         for (rates, history) in rates.iter().zip(HISTORIES) {
             assert!(rates.noticed >= 0.92, "{name}, {history} runs: {rates:?}");
             if history >= 5 {
-                assert!(
-                    rates.regressed >= found,
-                    "{name}, {history} runs: {rates:?}"
-                );
-                assert!(
-                    rates.noticed >= noticed,
-                    "{name}, {history} runs: {rates:?}"
-                );
+                assert!(rates.regressed >= found, "{name}, {history} runs: {rates:?}");
+                assert!(rates.noticed >= noticed, "{name}, {history} runs: {rates:?}");
             }
         }
     }

@@ -6,11 +6,7 @@ pub(super) fn number(x: f64) -> String {
     if size != 0.0 && !(1e-3..1e7).contains(&size) {
         return format!("{x:.3e}");
     }
-    let digits = if size < 1.0 {
-        4
-    } else {
-        3_usize.saturating_sub(size.log10() as usize)
-    };
+    let digits = if size < 1.0 { 4 } else { 3_usize.saturating_sub(size.log10() as usize) };
     let text = format!("{x:.digits$}");
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -21,11 +17,7 @@ pub(super) fn number(x: f64) -> String {
 /// A relative change as a percentage with one decimal.
 pub(super) fn percent(x: f64) -> String {
     let percent = x * 100.0;
-    if percent.abs() < 1e4 {
-        format!("{percent:.1} %")
-    } else {
-        format!("{percent:.1e} %")
-    }
+    if percent.abs() < 1e4 { format!("{percent:.1} %") } else { format!("{percent:.1e} %") }
 }
 
 /// `1 run`, `2 runs`.

@@ -1,9 +1,12 @@
 //! The answer, in numbers.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a judgement came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Better by more than the tolerance and the limit.
@@ -20,9 +23,22 @@ pub enum Outcome {
     Invalid,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Improved => "improved",
+            Self::Same => "same",
+            Self::Regressed => "regressed",
+            Self::Ambiguous => "ambiguous",
+            Self::NoBaseline => "no-baseline",
+            Self::Invalid => "invalid",
+        })
+    }
+}
+
 /// One metric's judgement. Values are in the metric's unit, changes are relative
 /// (0.05 = 5 %).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// What it came to.
     pub outcome: Outcome,

@@ -1,9 +1,11 @@
 //! JUnit XML of the cases of a Run: one test suite per stage.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use junit_report::{Duration, ReportBuilder, TestCaseBuilder, TestSuiteBuilder};
+use regex::Regex;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -71,7 +73,13 @@ fn one_line(text: &str) -> String {
 
 /// `text` without colour codes and without characters that XML 1.0 forbids.
 fn clean(text: &str) -> String {
-    strip_ansi_escapes::strip_str(text)
+    static COLOUR: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\x1b\[[0-9;?]*[ -/]*[@-~]").ok());
+    let plain = match COLOUR.as_ref() {
+        Some(colour) => colour.replace_all(text, ""),
+        None => text.into(),
+    };
+    plain
         .chars()
         .filter(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..))
         .collect()
@@ -108,7 +116,13 @@ mod tests {
         let xml = junit_xml(&[
             case("validate", Stage::Validate, CaseStatus::Passed, "", ""),
             case("bench", Stage::Bench, CaseStatus::Ignored, "gate", "needs 8 AMD GPUs"),
-            case("regress", Stage::Regress, CaseStatus::Failed, "regression", "\u{1b}[31m<10 %\u{0}"),
+            case(
+                "regress",
+                Stage::Regress,
+                CaseStatus::Failed,
+                "regression",
+                "\u{1b}[31m<10 %\u{0}",
+            ),
         ])
         .unwrap();
         insta::assert_snapshot!(String::from_utf8(xml).unwrap());

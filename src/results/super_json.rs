@@ -14,10 +14,8 @@ pub fn super_records<'a>(
 ) -> Vec<Value> {
     rows.into_iter()
         .map(|(row, sample)| {
-            let mut record: Map<String, Value> = COLUMNS
-                .into_iter()
-                .map(|c| (c.to_owned(), json!(row.get(c))))
-                .collect();
+            let mut record: Map<String, Value> =
+                COLUMNS.into_iter().map(|c| (c.to_owned(), json!(row.get(c)))).collect();
             let multiple = sample.filter(|s| s.row.is_some());
             if row.get("performance").is_empty() {
                 record.insert("performance".into(), Value::Null);

@@ -129,9 +129,8 @@ impl Session<'_> {
                 }
                 for (key, so_far) in std::mem::take(&mut open) {
                     let fresh = execution.samples.iter().find(|s| s.key() == key);
-                    let fresh = fresh.with_context(|| {
-                        format!("a confirming execution did not report {key}")
-                    })?;
+                    let fresh = fresh
+                        .with_context(|| format!("a confirming execution did not report {key}"))?;
                     match so_far.measured(fresh.value) {
                         Step::MeasureAgain { so_far, .. } => {
                             open.insert(key, so_far);
@@ -205,12 +204,7 @@ impl Session<'_> {
 }
 
 /// How the metric `key` (whose unit word is `metric`) of `model` is judged.
-pub fn policy(
-    config: &crate::catalog::Config,
-    model: &Model,
-    key: &str,
-    metric: &str,
-) -> Policy {
+pub fn policy(config: &crate::catalog::Config, model: &Model, key: &str, metric: &str) -> Policy {
     let entry = model.entry().regress.clone().unwrap_or_default();
     let rule = entry.metrics.get(key).or_else(|| entry.metrics.get(metric)).cloned();
     let rule = rule.unwrap_or_default();

@@ -124,8 +124,7 @@ impl Session<'_> {
             None if execution.stale_results => Err(CsvError::Stale { path: name.into() }),
             None => Err(CsvError::Missing { path: name.into() }),
         });
-        let conclusion =
-            conclude(Evidence { exit: execution.exit, log: &execution.log, results });
+        let conclusion = conclude(Evidence { exit: execution.exit, log: &execution.log, results });
         let log = slot.log();
         let mut warnings = conclusion.warnings;
         warnings.extend(execution.trouble);

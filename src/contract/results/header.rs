@@ -26,10 +26,8 @@ impl Header {
         if names.iter().all(|name| name.is_empty()) {
             return Err("it has no header line".to_owned());
         }
-        let missing: Vec<&str> = REQUIRED
-            .into_iter()
-            .filter(|required| !names.contains(required))
-            .collect();
+        let missing: Vec<&str> =
+            REQUIRED.into_iter().filter(|required| !names.contains(required)).collect();
         if !missing.is_empty() {
             return Err(missing_columns(&missing, &names));
         }
@@ -95,11 +93,7 @@ impl Header {
 
 fn missing_columns(missing: &[&str], names: &[&str]) -> String {
     let present: Vec<String> = names.iter().map(|n| format!("\"{n}\"")).collect();
-    let word = if missing.len() == 1 {
-        "column"
-    } else {
-        "columns"
-    };
+    let word = if missing.len() == 1 { "column" } else { "columns" };
     let mut text = format!(
         "the header lacks the {word} {}; it has {}",
         missing.join(", "),

@@ -34,14 +34,8 @@ fn of_log(exit: Exit, log: &str) -> String {
 }
 
 fn csv() -> Results {
-    let sample = Sample {
-        row: Some("fp16".to_owned()),
-        ..Sample::from_log("tok/s", 12.5, "12.5")
-    };
-    Results {
-        samples: vec![sample],
-        warnings: vec!["something odd".to_owned()],
-    }
+    let sample = Sample { row: Some("fp16".to_owned()), ..Sample::from_log("tok/s", 12.5, "12.5") };
+    Results { samples: vec![sample], warnings: vec!["something odd".to_owned()] }
 }
 
 fn path() -> PathBuf {
@@ -52,18 +46,9 @@ fn path() -> PathBuf {
 fn a_number_is_a_number() {
     assert_eq!(of_log(OK, "performance: 12.5 tok/s\n"), "12.5 tok/s");
     assert_eq!(of_log(OK, "performance: 0 x\n"), "0 x");
-    assert_eq!(
-        of_log(OK, "performance: see below\nperformance: 1 x\n"),
-        "1 x"
-    );
-    assert_eq!(
-        of_log(OK, "train_samples_per_second = 3\n"),
-        "3 samples_per_second"
-    );
-    assert_eq!(
-        of_log(OK, "train_samples_per_second = 3\nperformance: 2 x\n"),
-        "2 x"
-    );
+    assert_eq!(of_log(OK, "performance: see below\nperformance: 1 x\n"), "1 x");
+    assert_eq!(of_log(OK, "train_samples_per_second = 3\n"), "3 samples_per_second");
+    assert_eq!(of_log(OK, "train_samples_per_second = 3\nperformance: 2 x\n"), "2 x");
 }
 
 #[test]
@@ -153,10 +138,7 @@ warning: something odd
     assert_snapshot!(told(OK, &log, Some(Err(missing))), @r#"NoNumber: the script wrote no perf.csv; the entry's multiple_results has it read the numbers from there (line 1 of the log has a performance line, which counts only without multiple_results); the log ends at line 2 with "performance: nan x""#);
     let stale = CsvError::Stale { path: path() };
     assert_snapshot!(told(OK, &scan("bye\n"), Some(Err(stale))), @r#"NoNumber: perf.csv is left over from an earlier run; the script did not write it; the entry's multiple_results has it read the numbers from there; the log ends at line 1 with "bye""#);
-    let header = CsvError::Header {
-        path: path(),
-        problem: "it has no header line".to_owned(),
-    };
+    let header = CsvError::Header { path: path(), problem: "it has no header line".to_owned() };
     assert_snapshot!(told(OK, &log, Some(Err(header))), @r#"BadNumber: perf.csv: it has no header line"#);
     let missing = CsvError::Missing { path: path() };
     assert_snapshot!(told(Exit::Code(1), &scan("bye\n"), Some(Err(missing))), @r#"ExitStatus: exit status 1; the log ends at line 1 with "bye""#);

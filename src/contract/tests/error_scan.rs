@@ -81,10 +81,7 @@ fn the_context_wins_and_benign_lines_add_up() {
 
     let found = scan_with(&expected, "B\nB x\nA C\nC y\nFAILED\n");
     assert_eq!((found.error_count, found.errors_fail), (2, true));
-    let off = ErrorScan {
-        enabled: false,
-        ..expected
-    };
+    let off = ErrorScan { enabled: false, ..expected };
     assert_eq!(scan_with(&off, "B\nC\n").error_count, 0);
 }
 
@@ -102,23 +99,9 @@ fn nothing_said_means_the_defaults() {
 
 #[test]
 fn the_switch_takes_words_and_numbers() {
-    let off = [
-        json!(false),
-        json!(0),
-        json!(0.0),
-        json!(""),
-        json!(" No "),
-        json!("OFF"),
-        json!("0"),
-    ];
-    let on = [
-        json!(true),
-        json!(1),
-        json!("1"),
-        json!("True"),
-        json!("yes"),
-        json!("on"),
-    ];
+    let off =
+        [json!(false), json!(0), json!(0.0), json!(""), json!(" No "), json!("OFF"), json!("0")];
+    let on = [json!(true), json!(1), json!("1"), json!("True"), json!("yes"), json!("on")];
     for (values, expected) in [(&off[..], false), (&on, true)] {
         for value in values {
             let (scan, warnings) = resolve(json!({ "log_error_pattern_scan": value }), json!({}));
@@ -150,13 +133,7 @@ log_error_benign_patterns of the additional context is not a list of non-empty s
 
 #[test]
 fn wrong_lists_leave_the_defaults() {
-    for wrong in [
-        json!([]),
-        json!("A"),
-        json!([1]),
-        json!(["A", ""]),
-        json!({"A": 1}),
-    ] {
+    for wrong in [json!([]), json!("A"), json!([1]), json!(["A", ""]), json!({"A": 1})] {
         let (scan, warnings) = resolve(json!({ "log_error_patterns": wrong }), json!({}));
         assert_eq!((scan, warnings.len()), (ErrorScan::default(), 1));
     }

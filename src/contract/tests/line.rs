@@ -9,18 +9,11 @@ use crate::contract::{LogFindings, Rejection};
 /// `value metric`, or why there is none.
 fn outcome(log: &str) -> String {
     match scan(log) {
-        LogFindings {
-            performance: Some(found),
-            ..
-        } if found.value.is_finite() => format!("{} {}", found.text, found.metric),
-        LogFindings {
-            performance: Some(found),
-            ..
-        } => format!("not finite: {}", found.text),
-        LogFindings {
-            rejected: Some(rejected),
-            ..
-        } => format!("rejected: {}", rejected.why),
+        LogFindings { performance: Some(found), .. } if found.value.is_finite() => {
+            format!("{} {}", found.text, found.metric)
+        }
+        LogFindings { performance: Some(found), .. } => format!("not finite: {}", found.text),
+        LogFindings { rejected: Some(rejected), .. } => format!("rejected: {}", rejected.why),
         _ => "nothing".to_owned(),
     }
 }
@@ -28,14 +21,8 @@ fn outcome(log: &str) -> String {
 #[test]
 fn accepts_the_forms_that_madengine_accepts() {
     let table = [
-        (
-            "performance: 14164 samples_per_second",
-            "14164 samples_per_second",
-        ),
-        (
-            "performance: 14164, samples_per_second",
-            "14164 samples_per_second",
-        ),
+        ("performance: 14164 samples_per_second", "14164 samples_per_second"),
+        ("performance: 14164, samples_per_second", "14164 samples_per_second"),
         ("performance: 123/s metric", "123 metric"),
         ("performance: 123/s, metric", "123 metric"),
         ("performance: 123,/s metric", "123 metric"),
@@ -69,22 +56,10 @@ fn accepts_the_forms_that_madengine_accepts() {
 fn refuses_what_madengine_refuses() {
     let not_plain = |word: &str| format!("rejected: \"{word}\" is not a plain number");
     let table = [
-        (
-            "performance:123 m",
-            "rejected: no space follows \"performance:\"".into(),
-        ),
-        (
-            "performance: 123",
-            "rejected: no metric follows the value on that line".into(),
-        ),
-        (
-            "performance: 12/s",
-            "rejected: no metric follows the value on that line".into(),
-        ),
-        (
-            "performance: 12,",
-            "rejected: no metric follows the value on that line".into(),
-        ),
+        ("performance:123 m", "rejected: no space follows \"performance:\"".into()),
+        ("performance: 123", "rejected: no metric follows the value on that line".into()),
+        ("performance: 12/s", "rejected: no metric follows the value on that line".into()),
+        ("performance: 12,", "rejected: no metric follows the value on that line".into()),
         ("performance: 1,234 tok/s", not_plain("1,234")),
         ("performance: 12abc x", not_plain("12abc")),
         ("performance: 12tok/s", not_plain("12tok/s")),
@@ -96,14 +71,8 @@ fn refuses_what_madengine_refuses() {
         ("performance:abc", not_plain("abc")),
         ("performance: 1e x", not_plain("1e")),
         ("performance: . x", not_plain(".")),
-        (
-            "PERFORMANCE: 4 x",
-            "rejected: \"PERFORMANCE:\" has to be \"performance:\"".into(),
-        ),
-        (
-            "Performance: 4 x",
-            "rejected: \"Performance:\" has to be \"performance:\"".into(),
-        ),
+        ("PERFORMANCE: 4 x", "rejected: \"PERFORMANCE:\" has to be \"performance:\"".into()),
+        ("Performance: 4 x", "rejected: \"Performance:\" has to be \"performance:\"".into()),
         ("Performance: see the docs", "nothing".into()),
         ("performance is good", "nothing".into()),
     ];
@@ -116,20 +85,11 @@ fn refuses_what_madengine_refuses() {
 fn differs_from_madengine_on_purpose() {
     let table = [
         // A number must not take a word of an unrelated line for its metric …
-        (
-            "performance: 123\nnext_line_word",
-            "rejected: no metric follows the value on that line",
-        ),
+        ("performance: 123\nnext_line_word", "rejected: no metric follows the value on that line"),
         // … nor an announcement the number of one.
-        (
-            "performance:\n 12\n m",
-            "rejected: nothing follows \"performance:\" on that line",
-        ),
+        ("performance:\n 12\n m", "rejected: nothing follows \"performance:\" on that line"),
         // A progress bar redraws its line after `\r`.
-        (
-            "performance: 12\rstep 13",
-            "rejected: no metric follows the value on that line",
-        ),
+        ("performance: 12\rstep 13", "rejected: no metric follows the value on that line"),
         (" 99%|###|\rperformance: 12 x\r100%", "12 x"),
         // A value that is no number is refused by name, also before a good one: it is the
         // first match, and it says that something went wrong.
@@ -141,10 +101,7 @@ fn differs_from_madengine_on_purpose() {
         // madengine stores the text; as a number it is infinite.
         ("performance: 1e400 x", "not finite: 1e400"),
         // Colours are for the terminal.
-        (
-            "performance: \x1b[1;32m12.5\x1b[0m tok/s\x1b[0m",
-            "12.5 tok/s",
-        ),
+        ("performance: \x1b[1;32m12.5\x1b[0m tok/s\x1b[0m", "12.5 tok/s"),
         ("\x1b[1mperformance\x1b[0m: 12.5 tok/s", "12.5 tok/s"),
         ("performance:\t\x1b[1m12\x1b[0m\tx", "12 x"),
         ("\x1b]0;title\x07performance: 12 x", "12 x"),
@@ -156,13 +113,8 @@ fn differs_from_madengine_on_purpose() {
 
 #[test]
 fn drops_bytes_that_are_no_text() {
-    let found = scan(b"\xff\xfeperformance: 1\xff2 to\xffk/s\n")
-        .performance
-        .unwrap();
-    assert_eq!(
-        (found.text.as_str(), found.metric.as_str()),
-        ("12", "tok/s")
-    );
+    let found = scan(b"\xff\xfeperformance: 1\xff2 to\xffk/s\n").performance.unwrap();
+    assert_eq!((found.text.as_str(), found.metric.as_str()), ("12", "tok/s"));
 }
 
 #[test]
@@ -178,10 +130,7 @@ fn reads_the_number_of_huggingface() {
         // Both are text that madengine takes for a value.
         ("train_samples_per_second: 4.23-", None),
         ("train_samples_per_second: 1e-", None),
-        (
-            "train_samples_per_second: 1e-, train_samples_per_second: 2",
-            Some(2.0),
-        ),
+        ("train_samples_per_second: 1e-, train_samples_per_second: 2", Some(2.0)),
     ];
     for (log, expected) in table {
         let found = scan(log).huggingface;

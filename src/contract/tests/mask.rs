@@ -26,31 +26,17 @@ fn masks_values_and_their_usual_forms() {
         ("hunter2", "hunter2"),
         ("hunter22hunter22", "******"),
         (r#"{"k":"a\"b\\c/d"}"#, r#"{"k":"***"}"#),
-        (
-            "https://u:a%22b%5Cc%2Fd@host a%22b%5cc%2fd",
-            "https://u:***@host ***",
-        ),
-        (
-            "> first line of the key\n> second line of the key",
-            "> ***\n> ***",
-        ),
+        ("https://u:a%22b%5Cc%2Fd@host a%22b%5cc%2fd", "https://u:***@host ***"),
+        ("> first line of the key\n> second line of the key", "> ***\n> ***"),
         ("nothing", "nothing"),
     ];
-    let secrets = [
-        "hunter22",
-        "a\"b\\c/d",
-        "first line of the key\nsecond line of the key\n",
-    ];
+    let secrets = ["hunter22", "a\"b\\c/d", "first line of the key\nsecond line of the key\n"];
     let mut masker = masker(&secrets);
     for (text, expected) in table {
         assert_eq!(masker.mask_str(text), expected);
         for size in 1..text.len() {
             let masked = in_chunks(&mut masker, text.as_bytes(), size);
-            assert_eq!(
-                String::from_utf8(masked).unwrap(),
-                expected,
-                "chunks of {size}"
-            );
+            assert_eq!(String::from_utf8(masked).unwrap(), expected, "chunks of {size}");
         }
     }
 }

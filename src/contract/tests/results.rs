@@ -23,12 +23,7 @@ fn message(text: impl AsRef<[u8]>) -> String {
 }
 
 fn keys(text: &str) -> Vec<String> {
-    read(text)
-        .unwrap()
-        .samples
-        .iter()
-        .map(|s| s.key())
-        .collect()
+    read(text).unwrap().samples.iter().map(|s| s.key()).collect()
 }
 
 #[test]
@@ -67,19 +62,11 @@ fn reads_rows_in_order_with_their_further_columns() {
 
 #[test]
 fn values_are_numbers_by_the_same_rules_as_pandas() {
-    for (text, value) in [
-        ("1", 1.0),
-        ("+1", 1.0),
-        ("1e3", 1000.0),
-        (".5", 0.5),
-        ("5.", 5.0),
-        ("0", 0.0),
-    ] {
+    for (text, value) in
+        [("1", 1.0), ("+1", 1.0), ("1e3", 1000.0), (".5", 0.5), ("5.", 5.0), ("0", 0.0)]
+    {
         let results = read(format!("model,performance,metric\na,{text},x\n")).unwrap();
-        assert_eq!(
-            (results.samples[0].value, results.samples[0].text.as_str()),
-            (value, text)
-        );
+        assert_eq!((results.samples[0].value, results.samples[0].text.as_str()), (value, text));
     }
     // Some are no value to pandas, which then marks the row but not the run; the others
     // are text, which it takes for a success.
@@ -93,11 +80,7 @@ fn values_are_numbers_by_the_same_rules_as_pandas() {
         let CsvError::BadRows { rows, more: 0, .. } = error else {
             panic!("{text}: {error}");
         };
-        assert_eq!(
-            (rows.len(), rows[0].line, rows[0].model.as_str()),
-            (1, 3, "b"),
-            "{text}"
-        );
+        assert_eq!((rows.len(), rows[0].line, rows[0].model.as_str()), (1, 3, "b"), "{text}");
     }
 }
 
@@ -143,23 +126,11 @@ fn files_that_are_no_table_are_refused() {
         read_results_csv(&dir.path().join("perf.csv")),
         Err(CsvError::Missing { .. })
     ));
-    assert!(matches!(
-        read_results_csv(dir.path()),
-        Err(CsvError::NotAFile { .. })
-    ));
-    assert!(matches!(
-        read_results_csv(Path::new("/dev/null")),
-        Err(CsvError::NotAFile { .. })
-    ));
+    assert!(matches!(read_results_csv(dir.path()), Err(CsvError::NotAFile { .. })));
+    assert!(matches!(read_results_csv(Path::new("/dev/null")), Err(CsvError::NotAFile { .. })));
     let large = dir.path().join("large.csv");
-    fs::File::create(&large)
-        .unwrap()
-        .set_len((16 << 20) + 1)
-        .unwrap();
-    assert!(matches!(
-        read_results_csv(&large),
-        Err(CsvError::TooLarge { .. })
-    ));
+    fs::File::create(&large).unwrap().set_len((16 << 20) + 1).unwrap();
+    assert!(matches!(read_results_csv(&large), Err(CsvError::TooLarge { .. })));
 }
 
 #[test]

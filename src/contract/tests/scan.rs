@@ -33,11 +33,7 @@ fn numbers_lines_as_sed_does() {
 fn counts_an_unfinished_line() {
     for (log, lines) in [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n\n", 2)] {
         let found = scan(log);
-        assert_eq!(
-            (found.lines, found.bytes),
-            (lines, log.len() as u64),
-            "{log:?}"
-        );
+        assert_eq!((found.lines, found.bytes), (lines, log.len() as u64), "{log:?}");
     }
 }
 
@@ -48,10 +44,7 @@ fn names_the_first_line_that_disagrees() {
     let other = found.conflicting.unwrap();
     assert_eq!((other.line.number, other.metric.as_str()), (3, "y"));
 
-    assert_eq!(
-        scan("performance: nan x\nperformance: nan x").conflicting,
-        None
-    );
+    assert_eq!(scan("performance: nan x\nperformance: nan x").conflicting, None);
     let one_line = scan("performance: 1 x, performance: 2 x");
     assert_eq!(one_line.conflicting.unwrap().value, 2.0);
 }
@@ -91,10 +84,7 @@ fn looks_into_a_line_of_any_length() {
     for sizes in [&[log.len()][..], &[1 << 16], &[4096, 70_000, 1], &[333]] {
         let found = scan_in_chunks(log.as_bytes(), sizes);
         let first = found.performance.unwrap();
-        assert_eq!(
-            (first.value, first.metric.as_str(), first.line.number),
-            (12.0, "tok/s", 1)
-        );
+        assert_eq!((first.value, first.metric.as_str(), first.line.number), (12.0, "tok/s", 1));
         assert!(first.line.text.contains("performance: 12 tok/s"));
         assert_eq!(found.conflicting.unwrap().line.number, 2);
         assert_eq!((found.error_count, found.errors[0].line.number), (1, 1));

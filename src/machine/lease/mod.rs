@@ -231,10 +231,7 @@ impl Leases {
             .filter(|(_, candidate)| seen.insert(candidate.file_name()))
             .collect();
         if choice.len() < n {
-            return Err(LeaseError::TooFew {
-                wanted: n,
-                candidates: choice.len(),
-            });
+            return Err(LeaseError::TooFew { wanted: n, candidates: choice.len() });
         }
         wait(cancelled, waiting, || {
             let mut slots = match self.try_all(&fixed)? {
@@ -290,10 +287,8 @@ impl Leases {
     /// Makes the directory when it is missing, for everybody to use, and makes sure that
     /// it is one.
     fn prepare(&self) -> Result<(), LeaseError> {
-        prepare(&self.dir).map_err(|source| LeaseError::Directory {
-            path: self.dir.clone(),
-            source,
-        })
+        prepare(&self.dir)
+            .map_err(|source| LeaseError::Directory { path: self.dir.clone(), source })
     }
 }
 
@@ -324,9 +319,8 @@ fn prepare(dir: &Path) -> io::Result<()> {
 fn merge(resources: &[(Resource, Share)]) -> Wanted {
     let mut wanted = Wanted::new();
     for (resource, share) in resources {
-        let (_, strongest) = wanted
-            .entry(resource.file_name())
-            .or_insert_with(|| (resource.clone(), *share));
+        let (_, strongest) =
+            wanted.entry(resource.file_name()).or_insert_with(|| (resource.clone(), *share));
         *strongest = (*strongest).max(*share);
     }
     wanted

@@ -79,13 +79,7 @@ fn open(path: &Path) -> io::Result<File> {
             }
             opened => break opened?,
         }
-        match options
-            .clone()
-            .write(true)
-            .create_new(true)
-            .mode(0o666)
-            .open(path)
-        {
+        match options.clone().write(true).create_new(true).mode(0o666).open(path) {
             // Somebody else was quicker.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -117,9 +111,8 @@ pub(super) fn note(owner: &str) -> String {
 /// The note in a file that is locked, as `held by …`.
 fn describe_owner(file: &mut File) -> String {
     let mut text = Vec::new();
-    let read = file
-        .rewind()
-        .and_then(|()| (&*file).take(OWNER_MAX).read_to_end(&mut text).map(|_| ()));
+    let read =
+        file.rewind().and_then(|()| (&*file).take(OWNER_MAX).read_to_end(&mut text).map(|_| ()));
     let text = String::from_utf8_lossy(&text);
     let note = text.lines().next().unwrap_or_default().trim();
     if read.is_err() || note.is_empty() {

@@ -26,16 +26,11 @@ fn setup() -> (TempDir, Leases) {
 }
 
 fn request(resources: &[(Resource, Share)]) -> LeaseRequest {
-    LeaseRequest {
-        resources: resources.to_vec(),
-        owner: "run-1 bench::dummy".to_owned(),
-    }
+    LeaseRequest { resources: resources.to_vec(), owner: "run-1 bench::dummy".to_owned() }
 }
 
 fn take(leases: &Leases, resources: &[(Resource, Share)]) -> Lease {
-    leases
-        .acquire(&request(resources), &|| false, &mut |_| {})
-        .unwrap()
+    leases.acquire(&request(resources), &|| false, &mut |_| {}).unwrap()
 }
 
 /// One attempt: cancelled as soon as it would wait.
@@ -126,14 +121,11 @@ fn waiting_is_told_once_and_ends_with_the_lease() {
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let mut messages = Vec::new();
-            let lease = leases.acquire(
-                &request(&[(Resource::Cpu, Shared)]),
-                &|| false,
-                &mut |who| {
+            let lease =
+                leases.acquire(&request(&[(Resource::Cpu, Shared)]), &|| false, &mut |who| {
                     messages.push(who.to_owned());
                     told.store(true, Ordering::SeqCst);
-                },
-            );
+                });
             (lease.is_ok(), messages)
         });
         while !told.load(Ordering::SeqCst) {
@@ -143,10 +135,7 @@ fn waiting_is_told_once_and_ends_with_the_lease() {
         let (held, messages) = waiter.join().unwrap();
         assert!(held);
         assert_eq!(messages.len(), 1);
-        assert!(
-            messages[0].starts_with("the CPU, held by pid "),
-            "{messages:?}"
-        );
+        assert!(messages[0].starts_with("the CPU, held by pid "), "{messages:?}");
     });
 }
 
@@ -163,10 +152,7 @@ fn any_free_ones_are_chosen() {
     assert!(try_take(&leases, &[(Resource::Cpu, Exclusive)]).is_err());
 
     let error = any(2, &[]).unwrap_err().to_string();
-    assert!(
-        error.contains("2 of 4 GPUs, 1 free: GPU 0000:00:00.0, held by"),
-        "{error}"
-    );
+    assert!(error.contains("2 of 4 GPUs, 1 free: GPU 0000:00:00.0, held by"), "{error}");
     let (_last, chosen) = any(1, &[]).unwrap();
     assert_eq!(chosen, [3], "the one that the failed attempt let go");
 
@@ -181,9 +167,8 @@ fn any_free_ones_are_chosen() {
 #[test]
 fn too_many_are_refused_instead_of_waited_for() {
     let (_dir, leases) = setup();
-    let error = leases
-        .acquire_any(&[gpu(0), gpu(0)], 2, &[], "run-1", &|| false, &mut |_| {})
-        .unwrap_err();
+    let error =
+        leases.acquire_any(&[gpu(0), gpu(0)], 2, &[], "run-1", &|| false, &mut |_| {}).unwrap_err();
     insta::assert_snapshot!(error, @"2 GPUs are wanted but only 1 can be chosen from");
 }
 
@@ -196,10 +181,7 @@ fn unusable_directories_and_files() {
     symlink(dir.path(), &link).unwrap();
     let message = |path: &Path| {
         let error = try_take(&Leases::new(path.to_owned()), &[(Resource::Cpu, Shared)]);
-        error
-            .unwrap_err()
-            .to_string()
-            .replace(&dir.path().display().to_string(), "DIR")
+        error.unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR")
     };
     insta::assert_snapshot!(message(&file), @"cannot use DIR/file for lease files: not a directory; set MAD_LEASE_DIR to a directory that everybody who measures on this machine can write to");
     insta::assert_snapshot!(message(&file.join("sub")), @"cannot use DIR/file/sub for lease files: Not a directory (os error 20); set MAD_LEASE_DIR to a directory that everybody who measures on this machine can write to");
@@ -279,10 +261,7 @@ fn sigkill_releases() {
     }
     let error = try_take(&leases, &[(Resource::Cpu, Shared)]).unwrap_err();
     let pid = child.0.id();
-    assert!(
-        error.to_string().contains(&format!("pid {pid} ")),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&format!("pid {pid} ")), "{error}");
     drop(child);
     let _lease = try_take(&leases, &[(Resource::Cpu, Exclusive)]).unwrap();
 }

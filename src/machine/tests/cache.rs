@@ -26,8 +26,7 @@ impl Cached {
     }
 
     fn set_memory(&self, kib: u64) {
-        self.host
-            .write("proc/meminfo", &format!("MemTotal: {kib} kB\n"));
+        self.host.write("proc/meminfo", &format!("MemTotal: {kib} kB\n"));
     }
 
     fn get(&self) -> Machine {
@@ -68,10 +67,7 @@ fn forgets_when_the_host_changes() {
         let cached = Cached::new();
         cached.host.write(path, text);
         assert!(!cached.remembered(), "{path}");
-        assert!(
-            !cached.remembered(),
-            "{path}: the new answer is the remembered one"
-        );
+        assert!(!cached.remembered(), "{path}: the new answer is the remembered one");
     }
 }
 
@@ -105,10 +101,7 @@ fn forgets_what_is_damaged_or_foreign() {
 #[test]
 fn visibility_is_not_remembered() {
     let cached = Cached::new();
-    let none = Visibility {
-        rocr: Some(String::new()),
-        ..Visibility::default()
-    };
+    let none = Visibility { rocr: Some(String::new()), ..Visibility::default() };
     let machine = cached_at(cached.host.path(), &cached.dir, &none);
     assert_eq!((machine.gpus.len(), machine.hidden_gpus), (0, 1));
     assert_eq!(cached.get().gpus.len(), 1);
@@ -118,11 +111,7 @@ fn visibility_is_not_remembered() {
 fn a_directory_that_cannot_be_written_only_costs_time() {
     let host = Host::new();
     host.write("cache", "a file, even for root");
-    let machine = cached_at(
-        host.path(),
-        &host.path().join("cache"),
-        &Visibility::default(),
-    );
+    let machine = cached_at(host.path(), &host.path().join("cache"), &Visibility::default());
     assert_eq!(machine.hostname, "node");
 }
 

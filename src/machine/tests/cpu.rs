@@ -53,10 +53,7 @@ fn clocks_are_dropped() {
         ("Intel(R) Xeon(R) CPU @ 2.10GHz", "Intel(R) Xeon(R) CPU"),
         ("Some CPU @2.1GHz", "Some CPU"),
         ("Some  CPU   2800 MHz-class", "Some CPU 2800 MHz-class"),
-        (
-            "AMD EPYC 9654 96-Core Processor ",
-            "AMD EPYC 9654 96-Core Processor",
-        ),
+        ("AMD EPYC 9654 96-Core Processor ", "AMD EPYC 9654 96-Core Processor"),
     ] {
         assert_eq!(without_clock(given), kept);
     }
@@ -135,12 +132,8 @@ fn probe_costs() {
         .collect();
     large.write("proc/cpuinfo", &cpuinfo);
     let all = Visibility::default();
-    time("laid-out 8x MI300X, 384 threads: probe", &|| {
-        probe_at(large.path(), &all)
-    });
-    time("laid-out 8x MI300X, 384 threads: cached", &|| {
-        cached_at(large.path(), dir.path(), &all)
-    });
+    time("laid-out 8x MI300X, 384 threads: probe", &|| probe_at(large.path(), &all));
+    time("laid-out 8x MI300X, 384 threads: cached", &|| cached_at(large.path(), dir.path(), &all));
 }
 
 proptest! {

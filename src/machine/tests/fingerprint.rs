@@ -103,10 +103,7 @@ fn slugs() {
     for (name, expected) in [
         ("AMD Instinct MI300X", "amd-instinct-mi300x"),
         ("AMD Instinct MI250X / MI250", "amd-instinct-mi250x-mi250"),
-        (
-            "Intel(R) Xeon(R) Platinum 8480+",
-            "intel-xeon-platinum-8480plus",
-        ),
+        ("Intel(R) Xeon(R) Platinum 8480+", "intel-xeon-platinum-8480plus"),
         ("sm_90", "sm-90"),
         ("../../etc", "etc"),
     ] {

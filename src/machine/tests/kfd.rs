@@ -57,10 +57,7 @@ fn mi250_counts_dies() {
         .collect();
     assert_eq!(
         shown,
-        [
-            ("gfx90a", Some("0000:32:00.0"), None),
-            ("gfx90a", Some("0000:35:00.0"), None)
-        ]
+        [("gfx90a", Some("0000:32:00.0"), None), ("gfx90a", Some("0000:35:00.0"), None)]
     );
     // The in-tree module has no version of its own.
     assert_eq!(machine.driver.unwrap().version, "6.8.0-60-generic");
@@ -69,23 +66,15 @@ fn mi250_counts_dies() {
 #[test]
 fn partitions_are_another_product_and_have_leases_of_their_own() {
     let host = Host::new();
-    host.write(
-        "sys/bus/pci/devices/0000:0c:00.0/current_compute_partition",
-        "CPX\n",
-    );
-    host.write(
-        "sys/bus/pci/devices/0000:0c:00.0/current_memory_partition",
-        "NPS4\n",
-    );
+    host.write("sys/bus/pci/devices/0000:0c:00.0/current_compute_partition", "CPX\n");
+    host.write("sys/bus/pci/devices/0000:0c:00.0/current_memory_partition", "NPS4\n");
     for node in 0..2 {
         let mut gpu = FakeGpu::mi300x(node, 0x0c, 128 + node);
         gpu.location |= node << 28;
         host.gpu(&gpu);
     }
     let machine = probe(&host);
-    let [a, b] = &machine.gpus[..] else {
-        panic!("{machine:?}")
-    };
+    let [a, b] = &machine.gpus[..] else { panic!("{machine:?}") };
     assert_eq!(a.product, "AMD Instinct MI300X CPX/NPS4");
     assert_eq!(a.pci, b.pci);
     assert_ne!(a.resource(), b.resource());
@@ -106,9 +95,7 @@ fn apu_and_unknown_products() {
     host.write("sys/bus/pci/devices/0000:03:00.0/product_name", "\n");
     host.write("sys/bus/pci/devices/0000:03:00.0/numa_node", "-1\n");
     let machine = probe(&host);
-    let [gpu] = &machine.gpus[..] else {
-        panic!("{machine:?}")
-    };
+    let [gpu] = &machine.gpus[..] else { panic!("{machine:?}") };
     assert_eq!(gpu.arch, "gfx1103");
     assert_eq!(gpu.product, "AMD GPU 0x15bf rev 0xc1");
     assert_eq!((gpu.memory_bytes, gpu.numa_node), (0, None));
@@ -132,17 +119,11 @@ fn malformed_nodes_are_passed_over() {
     let host = Host::new();
     host.node(0, "");
     host.node(1, "simd_count many\n");
-    host.node(
-        2,
-        "simd_count 1216\ngfx_target_version 99999999999999999999\n",
-    );
+    host.node(2, "simd_count 1216\ngfx_target_version 99999999999999999999\n");
     host.node(3, "simd_count 1216\ngfx_target_version 90402\n");
     host.node(4, "simd_count 1216\nvendor_id 4318\n");
     host.write("sys/class/kfd/kfd/topology/nodes/5/gpu_id", "7\n");
-    host.write(
-        "sys/class/kfd/kfd/topology/nodes/six/properties",
-        "simd_count 1\n",
-    );
+    host.write("sys/class/kfd/kfd/topology/nodes/six/properties", "simd_count 1\n");
     host.gpu(&FakeGpu::mi300x(7, 0x0c, 128));
     let machine = probe(&host);
     assert_eq!(machine.gpus.len(), 1);

@@ -15,9 +15,7 @@ use tempfile::TempDir;
 use super::{Machine, MachineError};
 
 pub(super) fn fixture_path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/machines")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/machines").join(name)
 }
 
 pub(super) fn fixture(name: &str) -> Result<Machine, MachineError> {
@@ -31,20 +29,12 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new() -> Self {
-        let host = Self {
-            root: tempfile::tempdir().unwrap(),
-        };
+        let host = Self { root: tempfile::tempdir().unwrap() };
         host.write("proc/sys/kernel/hostname", "node\n");
         host.write("proc/sys/kernel/osrelease", "6.8.0-60-generic\n");
         host.write("proc/sys/kernel/random/boot_id", "boot-1\n");
-        host.write(
-            "proc/meminfo",
-            "MemTotal:       65843640 kB\nMemFree: 1 kB\n",
-        );
-        host.write(
-            "etc/os-release",
-            "NAME=x\nPRETTY_NAME=\"Ubuntu 24.04.2 LTS\"\n",
-        );
+        host.write("proc/meminfo", "MemTotal:       65843640 kB\nMemFree: 1 kB\n");
+        host.write("etc/os-release", "NAME=x\nPRETTY_NAME=\"Ubuntu 24.04.2 LTS\"\n");
         host.write(
             "proc/cpuinfo",
             "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 9654 96-Core Processor\n\
@@ -78,10 +68,7 @@ impl Host {
     }
 
     pub(super) fn node(&self, node: u32, properties: &str) {
-        self.write(
-            &format!("sys/class/kfd/kfd/topology/nodes/{node}/properties"),
-            properties,
-        );
+        self.write(&format!("sys/class/kfd/kfd/topology/nodes/{node}/properties"), properties);
     }
 
     pub(super) fn cpu_node(&self, node: u32) {
@@ -113,10 +100,7 @@ impl Host {
         self.bank(gpu.node, 1, gpu.bytes);
         self.write(&format!("dev/dri/renderD{}", gpu.render), "");
         let bus = gpu.location >> 8 & 0xff;
-        self.write(
-            &format!("sys/bus/pci/devices/0000:{bus:02x}:00.0/numa_node"),
-            "1\n",
-        );
+        self.write(&format!("sys/bus/pci/devices/0000:{bus:02x}:00.0/numa_node"), "1\n");
     }
 }
 

@@ -34,11 +34,7 @@ fn a_list_ends_at_the_first_entry_that_names_nothing() {
         ("0,,2", &[0], Some("")),
         ("NoDevFiles", &[], Some("NoDevFiles")),
         ("all", &[], Some("all")),
-        (
-            "99999999999999999999999",
-            &[],
-            Some("99999999999999999999999"),
-        ),
+        ("99999999999999999999999", &[], Some("99999999999999999999999")),
         ("0,3", &[0, 3], None),
     ] {
         assert_eq!(parse(value, &IDS), (visible.to_vec(), ended_by), "{value}");
@@ -48,12 +44,7 @@ fn a_list_ends_at_the_first_entry_that_names_nothing() {
 fn amd(rocr: Option<&str>, hip: Option<&str>, cuda: Option<&str>) -> Vec<u32> {
     let mut machine = fixture("8x-mi300x.json").unwrap();
     let owned = |value: Option<&str>| value.map(str::to_owned);
-    Visibility {
-        rocr: owned(rocr),
-        hip: owned(hip),
-        cuda: owned(cuda),
-    }
-    .apply(&mut machine);
+    Visibility { rocr: owned(rocr), hip: owned(hip), cuda: owned(cuda) }.apply(&mut machine);
     assert_eq!(machine.gpus.len() + machine.hidden_gpus as usize, 8);
     machine.gpus.iter().map(|gpu| gpu.index).collect()
 }
@@ -65,11 +56,7 @@ fn amd_variables() {
     assert_eq!(amd(Some(""), None, None), [0u32; 0]);
     assert_eq!(amd(None, Some(""), None), all, "as HIP does");
     assert_eq!(amd(None, None, Some("")), all, "as HIP does");
-    assert_eq!(
-        amd(Some("4,5,6"), Some("2,0"), None),
-        [6, 4],
-        "of what ROCR left"
-    );
+    assert_eq!(amd(Some("4,5,6"), Some("2,0"), None), [6, 4], "of what ROCR left");
     assert_eq!(amd(Some("4,5"), Some("4"), None), [0u32; 0]);
     assert_eq!(amd(None, None, Some("1")), [1]);
     assert_eq!(amd(None, Some("2"), Some("1")), [2], "HIP's own first");
@@ -78,13 +65,7 @@ fn amd_variables() {
 
 #[test]
 fn nvidia_variable() {
-    for (value, gpus) in [
-        ("0", 1),
-        ("", 0),
-        ("-1", 0),
-        ("GPU-3b1c7f5a", 1),
-        ("MIG-3b1c", 0),
-    ] {
+    for (value, gpus) in [("0", 1), ("", 0), ("-1", 0), ("GPU-3b1c7f5a", 1), ("MIG-3b1c", 0)] {
         let mut machine = fixture("1x-h200.json").unwrap();
         let visibility = Visibility {
             rocr: Some(String::new()),
