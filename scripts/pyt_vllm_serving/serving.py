@@ -69,8 +69,10 @@ def rows(result, out, model, prompts, input_len, output_len, concurrency):
     if completed != int(prompts):
         return f"{completed} of {prompts} requests were completed"
     expected = int(prompts) * int(output_len)
-    if measured.get("total_output_tokens") != expected:
-        return f"{measured.get('total_output_tokens')} tokens came back instead of {expected}"
+    produced = measured.get("total_output_tokens")
+    # Counted by the client, which may tokenise a little differently from the server.
+    if not isinstance(produced, int) or abs(produced - expected) > 0.01 * expected:
+        return f"{produced} tokens came back instead of {expected}"
     label = f"{model.rsplit('/', 1)[-1].lower()}_in{input_len}_out{output_len}_c{concurrency}"
     table = []
     for metric, key in METRICS:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the latency of dependent loads from memory.
-# Levers: none; MAD_MEMBW_MIB changes what is measured. Compiling is not part of the number.
+# No levers; MAD_MEMBW_MIB changes what is measured. Compiling is not part of the number.
 set -euo pipefail
 
 command -v rustc >/dev/null || {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the memory bandwidth of a STREAM triad on the CPU.
-# Levers: MAD_NUM_THREADS, MAD_MEMBW_MIB. Compiling is not part of the number.
+# Lever: MAD_NUM_THREADS; MAD_MEMBW_MIB changes what is measured. Compiling is not part of the number.
 set -euo pipefail
 
 command -v rustc >/dev/null || {
