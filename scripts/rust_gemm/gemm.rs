@@ -56,10 +56,12 @@ fn run() -> Result<(), String> {
     }
 
     let mut csv = String::from("model,performance,metric,m,n,k,threads,block,seconds\n");
+    let (waited, begun) = (waited_for_core(), Instant::now());
     for size in [256, 512, 1024] {
         bench::<f32, 16>(size, &setup, &mut csv)?;
     }
     bench::<f64, 8>(512, &setup, &mut csv)?;
+    note_busy_machine(waited, begun);
     write_whole(Path::new(results), &csv)
 }
 
@@ -474,12 +476,35 @@ impl Barrier {
         }
         let mut spins = 0;
         while self.round.load(Ordering::Acquire) == round {
-            if spins < 20_000 {
+            if spins < 1000 {
                 spins += 1;
                 std::hint::spin_loop();
             } else {
                 thread::yield_now();
             }
+        }
+    }
+}
+
+/// How long the calling thread has been ready to run while something else had its core.
+/// Linux keeps count.
+fn waited_for_core() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// Says so where the machine was too busy for the numbers to mean much.
+fn note_busy_machine(before: Option<Duration>, begun: Instant) {
+    if let (Some(before), Some(after)) = (before, waited_for_core()) {
+        let share = after
+            .saturating_sub(before)
+            .div_duration_f64(begun.elapsed());
+        if share > 0.02 {
+            println!(
+                "note: the machine was busy, {:.0} % of the time went into waiting for a core",
+                share * 100.0
+            );
         }
     }
 }

@@ -190,7 +190,7 @@ impl Barrier {
         }
         let mut spins = 0;
         while self.round.load(Ordering::Acquire) == round {
-            if spins < 20_000 {
+            if spins < 1000 {
                 spins += 1;
                 std::hint::spin_loop();
             } else {

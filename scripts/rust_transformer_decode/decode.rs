@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 use std::env;
+use std::fs;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -73,7 +74,9 @@ fn run() -> Result<(), String> {
         slowdown,
         plan: Plan::Timed,
     };
+    let (waited, begun) = (waited_for_core(), Instant::now());
     let outcome = decode(&model, &job);
+    note_busy_machine(waited, begun);
     if let Some(window) = outcome.deviating_window {
         return Err(format!(
             "window {window} decoded other tokens than the first"
@@ -454,7 +457,7 @@ impl Barrier {
         }
         let mut spins = 0;
         while self.round.load(Ordering::Acquire) == round {
-            if spins < 20_000 {
+            if spins < 1000 {
                 spins += 1;
                 std::hint::spin_loop();
             } else {
@@ -956,6 +959,29 @@ fn check_independence(model: &Model, threads: usize) -> Result<(), String> {
 }
 
 // ---------------------------------------------------------------------- small
+
+/// How long the calling thread has been ready to run while something else had its core.
+/// Linux keeps count.
+fn waited_for_core() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// Says so where the machine was too busy for the numbers to mean much.
+fn note_busy_machine(before: Option<Duration>, begun: Instant) {
+    if let (Some(before), Some(after)) = (before, waited_for_core()) {
+        let share = after
+            .saturating_sub(before)
+            .div_duration_f64(begun.elapsed());
+        if share > 0.02 {
+            println!(
+                "note: the machine was busy, {:.0} % of the time went into waiting for a core",
+                share * 100.0
+            );
+        }
+    }
+}
 
 /// The middle of sorted values.
 fn median(sorted: &[f64]) -> f64 {
