@@ -438,8 +438,8 @@ fn check<T: Element, const COLS: usize>(
         let found = &part.result[(row - part.rows.start) * width..][..width];
         for (col, (expected, &found)) in expected.iter().zip(found).enumerate() {
             let found: f64 = found.into();
-            // Not `> tolerance`: a NaN must fail as well.
-            if !((found - expected).abs() <= tolerance) {
+            let error = (found - expected).abs();
+            if error.is_nan() || error > tolerance {
                 return Err(format!(
                     "row {row}, column {}: {found} instead of {expected}",
                     part.cols.start + col

@@ -102,7 +102,7 @@ fn cycle(count: usize) -> Vec<Line> {
         state ^= state << 25;
         state ^= state >> 27;
         let random = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        let other = (random * last as u64 >> 32) as usize;
+        let other = ((random * last as u64) >> 32) as usize;
         lines.swap(last, other);
     }
     lines

@@ -908,8 +908,7 @@ fn check_against_reference(model: &Model) -> Result<(), String> {
             .fold(0.0f64, |most, value| most.max(value.abs()));
         for (token, (expected, found)) in expected.iter().zip(found).enumerate() {
             let error = (expected - f64::from(*found)).abs() / scale;
-            // Not `error > TOLERANCE`: a NaN must fail as well.
-            if !(error <= TOLERANCE) {
+            if error.is_nan() || error > TOLERANCE {
                 return Err(format!(
                     "check failed: logit of token {token} at position {position} is {found} with \
                      the cache and {expected} without, relative error {error:.2e}"
