@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Trains BERT as a masked language model with the example script of HuggingFace transformers.
+# Runs inside a clone of the transformers repository. Lever: MAD_MODEL_BATCH_SIZE (per GPU).
+set -euo pipefail
+
+batch=${MAD_MODEL_BATCH_SIZE:-16}
+steps=${MAD_MODEL_STEPS:-100}
+gpus=${MAD_RUNTIME_NGPUS:-1}
+for setting in "MAD_MODEL_BATCH_SIZE=$batch" "MAD_MODEL_STEPS=$steps" "MAD_RUNTIME_NGPUS=$gpus"; do
+    [[ ${setting#*=} =~ ^[1-9][0-9]{0,5}$ ]] || {
+        echo "$setting: expected a whole number from 1" >&2
+        exit 1
+    }
+done
+if [[ -n ${MAD_SECRETS_HFTOKEN:-} ]]; then
+    export HF_TOKEN=$MAD_SECRETS_HFTOKEN
+fi
+
+python3 check_setup.py
+# The examples must match the installed library, not whatever the clone has checked out.
+version=$(python3 -c 'import transformers; print(transformers.__version__)')
+git -c advice.detachedHead=false checkout --quiet "v$version"
+
+options=(
+    --model_name_or_path google-bert/bert-base-uncased
+    --dataset_name Salesforce/wikitext
+    --dataset_config_name wikitext-2-raw-v1
+    --max_seq_length 512
+    --do_train
+    --bf16
+    --max_steps "$steps"
+    --per_device_train_batch_size "$batch"
+    --logging_steps 10
+    --save_strategy no
+    --report_to none
+    --seed 42
+    --output_dir output
+)
+example=examples/pytorch/language-modeling/run_mlm.py
+rm -rf output
+if [[ $gpus -gt 1 ]]; then
+    read -r -a runner <<<"${MAD_MULTI_NODE_RUNNER:-torchrun --standalone --nproc_per_node=$gpus}"
+    "${runner[@]}" "$example" "${options[@]}"
+else
+    python3 "$example" "${options[@]}"
+fi
+
+# Prints the line `performance: <value> train_samples_per_second`.
+python3 report.py output/train_results.json
