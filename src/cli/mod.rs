@@ -65,6 +65,9 @@ struct Cli {
     command: Command,
 }
 
+/// First argument that makes this program behave as the test target.
+const TEST_TARGET: &str = "__test-target";
+
 const AFTER_HELP: &str = "\
 Exit status:
   0 ok · 1 findings or failure · 2 build failure, or a tag that matches nothing ·
@@ -117,6 +120,10 @@ enum Command {
 pub fn main() -> ExitCode {
     if let Some(code) = supervise::intercept() {
         return code;
+    }
+    // The test target without cargo: how this program's own tests reach it.
+    if std::env::args_os().nth(1).is_some_and(|word| word == TEST_TARGET) {
+        return crate::harness::main_from(std::env::args_os().skip(1));
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,5 +1,6 @@
 //! The test target's arguments: libtest's, and those of a benchmark.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,10 +30,12 @@ pub(super) struct HarnessArgs {
 }
 
 impl HarnessArgs {
-    /// Reads the process's arguments and environment. On an error it is printed and
-    /// the exit status returned.
-    pub(super) fn parse() -> Result<HarnessArgs, ExitCode> {
-        let mut args = HarnessArgs::try_parse().map_err(|e| {
+    /// Reads arguments and the environment. On an error it is printed and the exit
+    /// status returned.
+    pub(super) fn parse_from(
+        args: impl Iterator<Item = OsString>,
+    ) -> Result<HarnessArgs, ExitCode> {
+        let mut args = HarnessArgs::try_parse_from(args).map_err(|e| {
             let _ = e.print();
             if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
         })?;

@@ -12,6 +12,7 @@
 mod args;
 mod stdout;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,7 +44,12 @@ pub fn main() -> ExitCode {
     if let Some(code) = supervise::intercept() {
         return code;
     }
-    let args = match HarnessArgs::parse() {
+    main_from(std::env::args_os())
+}
+
+/// [`main`] with these arguments, of which the first is the program's name.
+pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args = match HarnessArgs::parse_from(args) {
         Ok(args) => args,
         Err(code) => return code,
     };
