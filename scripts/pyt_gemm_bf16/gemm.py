@@ -117,7 +117,7 @@ def main():
     try:
         import torch
     except ImportError as error:
-        return f"torch cannot be imported by {sys.executable} ({error}): run this entry in its container"
+        return f"{sys.executable} cannot import torch ({error}): run this entry in its container"
     device, name = pick_device(torch)
     if device is None:
         return name
