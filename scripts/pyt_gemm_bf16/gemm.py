@@ -26,8 +26,9 @@ CPU_SIZES = [(256, 256, 256), (16, 512, 512)]
 WINDOWS = 20
 WARM_UP_SECONDS = 0.5
 WINDOW_SECONDS = 0.02
-# bf16 keeps eight significant bits; the result is rounded to them once.
-RELATIVE_TOLERANCE = 2.0**-7
+# bf16 keeps eight significant bits. The result is rounded to them once, partial sums of a
+# product that is split along k once more; a misplaced value is off by far more than this.
+RELATIVE_TOLERANCE = 2.0**-5
 
 
 def pick_device(torch):
