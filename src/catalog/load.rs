@@ -174,6 +174,7 @@ impl Loader<'_> {
             source: Arc::clone(source),
             index,
             line,
+            span: span_of(&source.text, raw),
         };
         self.models.push(Model { name, extra_args: String::new(), data: Arc::new(data) });
     }

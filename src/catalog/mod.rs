@@ -10,6 +10,7 @@ mod load;
 mod select;
 mod source;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,6 +95,8 @@ struct ModelData {
     source: Arc<Source>,
     index: usize,
     line: usize,
+    /// Byte range of the entry in its source.
+    span: Range<usize>,
 }
 
 impl Model {
@@ -138,7 +141,34 @@ impl Model {
 
     /// Where `key` of the entry stands (the whole entry if it has no such key).
     pub fn place(&self, key: &str) -> Place {
-        self.source().place(&self.pointer(key))
+        let entry = &self.source().text[self.data.span.clone()];
+        let inner = match key {
+            "" => locate(entry, ""),
+            key => locate(entry, &format!("/{}", escape(key))),
+        };
+        self.place_of(key, inner)
+    }
+
+    /// Where the name `key` itself stands in the entry (not its value).
+    pub fn key_place(&self, key: &str) -> Place {
+        let entry = &self.source().text[self.data.span.clone()];
+        self.place_of(key, source::locate_key(entry, &format!("/{}", escape(key))))
+    }
+
+    /// `inner` is relative to the entry. Counts lines from the entry's own: a file of
+    /// ten thousand entries must not be read again for each finding.
+    fn place_of(&self, key: &str, inner: Range<usize>) -> Place {
+        let text = &self.source().text;
+        let start = self.data.span.start + inner.start;
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let above = &text.as_bytes()[self.data.span.start..start];
+        Place {
+            file: self.source().file.clone(),
+            line: self.line() + memchr::memchr_iter(b'\n', above).count(),
+            column: text[line_start..start].chars().count() + 1,
+            pointer: Some(self.pointer(key)),
+            span: Some(start..self.data.span.start + inner.end),
+        }
     }
 
     /// What tells this selection of the entry from others: its name, and the
