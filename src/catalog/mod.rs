@@ -6,6 +6,7 @@
 
 mod config;
 pub mod entry;
+mod index;
 mod load;
 mod select;
 mod source;
@@ -124,6 +125,11 @@ impl Model {
     /// The file the entry stands in.
     pub fn source(&self) -> &Source {
         &self.data.source
+    }
+
+    /// Byte range of the entry in its file.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.data.span.clone()
     }
 
     /// 1-based line of the entry in its file.

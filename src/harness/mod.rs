@@ -68,10 +68,10 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
     // Trials live as long as the process, and so does what they refer to.
     let options: &'static RunOptions = Box::leak(Box::new(args.options.clone()));
     let context: &'static Context = Box::leak(Box::new(context));
-    let catalog: &'static Catalog = Box::leak(Box::new(load(&root, &args.libtest)));
+    let (catalog, models) = load(&root, &args)?;
+    let catalog: &'static Catalog = Box::leak(Box::new(catalog));
     let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
     let planner = Planner { catalog, machine, options, context };
-    let models = catalog.select(&options.tags).context("MAD_TAGS or --tags")?;
 
     let cases = cases(&planner, models, &args.libtest);
     if args.libtest.list {
@@ -86,10 +86,23 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
     Ok(conclusion.exit_code())
 }
 
-/// The catalog; only the entry that `--exact` names, where that is known to do.
-fn load(root: &Path, libtest: &Arguments) -> Catalog {
-    let _ = libtest;
-    Catalog::load(root)
+/// The catalog and the entries that the tags select; of a catalog that was read before,
+/// only the entry that `--exact` names.
+fn load(root: &Path, args: &HarnessArgs) -> Result<(Catalog, Vec<Model>)> {
+    let cache = args.options.run_dir.join("cache");
+    // A variant (`name:arg=value`) is made by a selection that may name other entries.
+    let variants = args.options.tags.iter().any(|t| t.contains(':'));
+    if let Some(name) = args.exact_entry()
+        && !variants
+        && let Some(catalog) = Catalog::load_one(root, name, &cache)
+    {
+        let models = catalog.select_present(&args.options.tags);
+        return Ok((catalog, models));
+    }
+    let catalog = Catalog::load(root);
+    catalog.write_index(&cache);
+    let models = catalog.select(&args.options.tags).context("MAD_TAGS or --tags")?;
+    Ok((catalog, models))
 }
 
 fn machine(options: &RunOptions) -> Result<Machine> {
