@@ -29,6 +29,9 @@ pub struct VerdictRecord {
     pub metrics: BTreeMap<String, Verdict>,
     /// Metrics of the baseline that this Run did not report.
     pub lost: Vec<String>,
+    /// What differs from the accepted runs, apart from the numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Executions that were made to confirm a suspicion.
     pub confirmations: Vec<ExecutionRecord>,
 }
@@ -149,6 +152,7 @@ impl Session<'_> {
             id: measurement.id.clone(),
             metrics,
             lost,
+            notes: notes(baseline, measurement),
             confirmations,
         })
     }
@@ -218,6 +222,21 @@ pub fn policy(config: &crate::catalog::Config, model: &Model, key: &str, metric:
     }
 }
 
+/// What differs from the newest accepted run, apart from the numbers: a reader of a red
+/// case looks there first.
+fn notes(baseline: &Baseline, measurement: &Measurement) -> Vec<String> {
+    let Some(accepted) = baseline.accepted.last() else { return Vec::new() };
+    let now = measurement.facts();
+    let differs = |(key, what): (&str, &str)| {
+        let (then, now) = (accepted.provenance.get(key)?, now.get(key)?);
+        (then != now).then(|| format!("{what} changed since it was accepted: {then} → {now}"))
+    };
+    [("entry", "the entry (hash)"), ("driver", "the driver"), ("kernel", "the kernel")]
+        .into_iter()
+        .filter_map(differs)
+        .collect()
+}
+
 /// The case's outcome: the worst Verdict of its metrics, all of them explained.
 fn outcome(verdict: &VerdictRecord) -> Outcome {
     use regress::Outcome as V;
@@ -231,6 +250,7 @@ fn outcome(verdict: &VerdictRecord) -> Outcome {
         .chain(verdict.lost.iter().map(|key| {
             format!("{key}: lost: the baseline has this metric, this run did not report it")
         }))
+        .chain(verdict.notes.iter().map(|note| format!("note: {note}")))
         .collect();
     let worst_first = |outcome: V| verdict.metrics.values().any(|v| v.outcome == outcome);
     // The reason for a red case stands first, whatever its metric is called.

@@ -37,7 +37,8 @@ impl Tracer<'_> {
         }
         match program.as_str() {
             "echo" => {
-                let flags = rest.iter().take_while(|w| matches!(w.as_str(), "-n" | "-e" | "-ne" | "-en"));
+                let flags =
+                    rest.iter().take_while(|w| matches!(w.as_str(), "-n" | "-e" | "-ne" | "-en"));
                 let text = rest[flags.count()..].join(" ");
                 out.push(Item::new(unescape(&format!("{text}\n")), place));
             }
@@ -48,9 +49,12 @@ impl Tracer<'_> {
                 }
                 out.extend_from_slice(stdin);
             }
-            "grep" | "egrep" | "fgrep" | "rg" | "zgrep" => self.grep(env, rest, stdin, place, &mut out),
+            "grep" | "egrep" | "fgrep" | "rg" | "zgrep" => {
+                self.grep(env, rest, stdin, place, &mut out)
+            }
             "awk" | "gawk" | "mawk" | "perl" | "ruby" | "node" => {
-                let inline = program.ends_with("awk") || rest.iter().any(|w| w == "-e" || w == "-ne");
+                let inline =
+                    program.ends_with("awk") || rest.iter().any(|w| w == "-e" || w == "-ne");
                 match inline {
                     true => out.extend(rest.iter().filter_map(|w| printed_literal(w, place))),
                     false => out.push(Item::new(unknown_program(&program), place)),
@@ -71,7 +75,9 @@ impl Tracer<'_> {
                     env.args = outer;
                 }
                 // Environments of tools are sourced all the time, and print nothing.
-                _ if rest.first().is_some_and(|n| n.ends_with("activate") || n.contains("conda")) => {}
+                _ if rest
+                    .first()
+                    .is_some_and(|n| n.ends_with("activate") || n.contains("conda")) => {}
                 _ => {
                     let name = rest.first().map_or("", String::as_str);
                     let what = format!("`{name}` is sourced and is not a file of the catalog");
@@ -215,7 +221,8 @@ impl Tracer<'_> {
         place: &Place,
         out: &mut Vec<Item>,
     ) {
-        let short = |w: &String, flag| w.starts_with('-') && !w.starts_with("--") && w.contains(flag);
+        let short =
+            |w: &String, flag| w.starts_with('-') && !w.starts_with("--") && w.contains(flag);
         if words.iter().any(|w| short(w, 'q') || short(w, 'c') || short(w, 'l') || w == "--quiet") {
             return;
         }
@@ -280,7 +287,11 @@ fn looks_like_file(word: &str) -> bool {
 
 fn unescape(text: &str) -> String {
     match text.contains('\\') {
-        true => text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r").replace("\\\"", "\""),
+        true => text
+            .replace("\\n", "\n")
+            .replace("\\t", "\t")
+            .replace("\\r", "\r")
+            .replace("\\\"", "\""),
         false => text.to_owned(),
     }
 }

@@ -85,10 +85,15 @@ impl Tracer<'_> {
         match nested {
             Some(out) if known || runner => out,
             // `env`, `exec`, `time` without a command.
-            None if known && rest.iter().all(|w| w.starts_with('-') || w.contains('=')) => Vec::new(),
+            None if known && rest.iter().all(|w| w.starts_with('-') || w.contains('=')) => {
+                Vec::new()
+            }
             nested => {
                 let what = match first.contains([HOLE, OPAQUE]) {
-                    true => Item::opaque("a command comes from a variable this check cannot follow", place),
+                    true => Item::opaque(
+                        "a command comes from a variable this check cannot follow",
+                        place,
+                    ),
                     false => Item::new(unknown_program(&program), place),
                 };
                 let mut out = nested.unwrap_or_default();
@@ -156,7 +161,10 @@ impl Tracer<'_> {
                 self.written.contains_key(&name)
                     || self.resolve(env, word).is_some_and(|p| self.files.is_file(&p))
             }
-            _ => word.contains('/') && self.resolve(env, word).is_some_and(|p| self.files.is_file(&p)),
+            _ => {
+                word.contains('/')
+                    && self.resolve(env, word).is_some_and(|p| self.files.is_file(&p))
+            }
         }
     }
 
@@ -196,7 +204,10 @@ impl Tracer<'_> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let shebang = match ending {
             "sh" | "bash" | "slurm" | "sbatch" | "py" => String::new(),
-            _ => self.read(path).and_then(|t| t.lines().next().map(str::to_owned)).unwrap_or_default(),
+            _ => self
+                .read(path)
+                .and_then(|t| t.lines().next().map(str::to_owned))
+                .unwrap_or_default(),
         };
         if ending == "py" || shebang.contains("python") {
             return self.python_file(path);
@@ -224,7 +235,8 @@ impl Tracer<'_> {
                     }
                 }
                 None => {
-                    let what = format!("`{}` is compiled and not part of the catalog", path.display());
+                    let what =
+                        format!("`{}` is compiled and not part of the catalog", path.display());
                     out.push(Item::opaque(&what, place));
                 }
             }
@@ -288,7 +300,12 @@ impl Tracer<'_> {
                 }
                 "-m" => {
                     let module = words.get(i + 1).cloned().unwrap_or_default();
-                    return self.python_module(env, &module, &words[(i + 2).min(words.len())..], place);
+                    return self.python_module(
+                        env,
+                        &module,
+                        &words[(i + 2).min(words.len())..],
+                        place,
+                    );
                 }
                 "-W" | "-X" => {
                     rest.next();
@@ -307,7 +324,10 @@ impl Tracer<'_> {
             }
         }
         if stdin.is_empty() {
-            return vec![Item::opaque(&format!("`{first}` reads a program that is not known"), place)];
+            return vec![Item::opaque(
+                &format!("`{first}` reads a program that is not known"),
+                place,
+            )];
         }
         self.enter(place, |tracer| {
             stdin.iter().flat_map(|item| tracer.python_text(&dir, &item.text, place)).collect()

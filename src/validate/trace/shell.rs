@@ -397,7 +397,10 @@ impl Tracer<'_> {
                     let before_command = is_command && words.is_empty();
                     self.assign(env, assignment, &place);
                     if !before_command && is_command {
-                        words.push(Expansion { texts: vec![word.value.clone()], kind: Kind::Single });
+                        words.push(Expansion {
+                            texts: vec![word.value.clone()],
+                            kind: Kind::Single,
+                        });
                     }
                 }
                 Part::Item(ast::CommandPrefixOrSuffixItem::IoRedirect(redirect)) => {
@@ -559,7 +562,8 @@ enum Part<'a> {
 
 /// What `read` may find in a variable when these are its input.
 fn stdin_value(stdin: &[Item]) -> Value {
-    let interesting = |item: &&Item| has_needle(&item.text) || super::text::opaque_part(&item.text).is_some();
+    let interesting =
+        |item: &&Item| has_needle(&item.text) || super::text::opaque_part(&item.text).is_some();
     let mut texts: Vec<String> =
         stdin.iter().filter(interesting).take(8).map(|item| item.text.clone()).collect();
     if texts.is_empty() {
@@ -571,7 +575,9 @@ fn stdin_value(stdin: &[Item]) -> Value {
 fn line_start(text: &str, line: usize) -> usize {
     match line {
         0 | 1 => 0,
-        line => memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(text.len(), |i| i + 1),
+        line => {
+            memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(text.len(), |i| i + 1)
+        }
     }
 }
 
