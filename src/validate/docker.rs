@@ -53,7 +53,8 @@ impl Validator<'_> {
             several => {
                 let count = several.len();
                 let message = format!("{count} Dockerfiles fit one machine: {count} measurements");
-                let related = |d: Diagnostic, path: &&PathBuf| d.related(Place::file(*path), "fits");
+                let related =
+                    |d: Diagnostic, path: &&PathBuf| d.related(Place::file(*path), "fits");
                 let diagnostic = rules::SEVERAL.at(place(), message);
                 found.push(several.iter().fold(diagnostic, related));
             }
@@ -84,11 +85,15 @@ impl Validator<'_> {
                     let rule = match e.kind {
                         ContextErrorKind::Twice => &rules::TWO_CONTEXTS,
                         ContextErrorKind::Invalid => &rules::BAD_CONTEXT,
-                        ContextErrorKind::Missing | ContextErrorKind::Unreadable => &rules::NO_CONTEXT,
+                        ContextErrorKind::Missing | ContextErrorKind::Unreadable => {
+                            &rules::NO_CONTEXT
+                        }
                     };
                     let help = match stray {
                         true => "this is no Dockerfile by its name: rename it, or move it away",
-                        false => "begin the file with `# CONTEXT {'gpu_vendor': 'AMD', 'guest_os': 'UBUNTU'}`",
+                        false => {
+                            "begin the file with `# CONTEXT {'gpu_vendor': 'AMD', 'guest_os': 'UBUNTU'}`"
+                        }
                     };
                     let place = Place::span(&path, &text, e.span);
                     result.problems.push(rule.at(place, e.message).help(help));
@@ -96,7 +101,8 @@ impl Validator<'_> {
                 }
             }
             if stray {
-                let message = format!("`{}.*` matches this file: it is built, too", prefix.display());
+                let message =
+                    format!("`{}.*` matches this file: it is built, too", prefix.display());
                 let help = "let Dockerfiles end in `.Dockerfile`, and move other files away";
                 result.problems.push(rules::STRAY.at(Place::file(&path), message).help(help));
             }

@@ -74,7 +74,8 @@ impl<'a> Validator<'a> {
     /// What is wrong with one entry, the problems of loading it included.
     pub fn model(&self, model: &Model) -> Vec<Diagnostic> {
         let known = self.problems.get(model.name.as_str());
-        let mut found: Vec<Diagnostic> = known.into_iter().flatten().map(|d| (*d).clone()).collect();
+        let mut found: Vec<Diagnostic> =
+            known.into_iter().flatten().map(|d| (*d).clone()).collect();
         let source = model.source();
         let duplicates =
             self.duplicates.get(&source.file, || Arc::new(duplicates::duplicate_keys(source)));

@@ -138,7 +138,8 @@ impl<'a> Sources<'a> {
 /// `3 errors, 1 warning in 12 entries`.
 fn summary(diags: &[Diagnostic], checked: usize) -> String {
     let entries: HashSet<&str> = diags.iter().filter_map(|d| d.model.as_deref()).collect();
-    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let plural =
+        |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let of = |severity| diags.iter().filter(|d| d.severity == severity).count();
     let counts = [
         (of(Severity::Error), "error", "errors"),
