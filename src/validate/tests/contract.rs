@@ -48,6 +48,7 @@ fn shell() {
         (OK, "( cd /tmp && echo performance: 1 m )"),
         (OK, "cat > gen.sh <<'EOF'\necho performance: 1 m\nEOF\nbash gen.sh"),
         (OK, "grep x log | while read -r v; do echo \"performance: $v m\"; done"),
+        (OK, "x=$(grep tput log.txt | head -1 || echo \"\")\necho \"performance: $x m\""),
         (NOTHING, "# echo performance: 1 m\necho done"),
         (NOTHING, "line=\"performance: $x tok/s\"\necho done"),
         (NOTHING, "line=$(echo \"performance: $x tok/s\")"),

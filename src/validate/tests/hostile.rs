@@ -34,7 +34,7 @@ fn deep_nesting_is_refused_and_not_recursed_into() {
         let before = Instant::now();
         Tree::entry("", &[("s/run.sh", script)]).check();
         let took = before.elapsed();
-        assert!(took < Duration::from_secs(5), "{took:?}: {}", &script[..script.len().min(60)]);
+        assert!(took < Duration::from_secs(10), "{took:?}: {}", &script[..script.len().min(60)]);
     }
     for program in
         ["(", "-", "[1,", "lambda: ", "a.", "1+", "f(", "not ", "{1:", "if x:\n", "x if y else "]
@@ -42,7 +42,7 @@ fn deep_nesting_is_refused_and_not_recursed_into() {
         let program = format!("x = {}", program.repeat(50_000));
         Tree::entry("\"scripts\": \"a.py\"", &[("a.py", &program)]).check();
     }
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -134,7 +134,9 @@ impl<'a> Tracer<'a> {
             if text::has_needle(&item.text) {
                 self.evidence.prints.push(item);
             } else if let Some(what) = text::opaque_part(&item.text) {
-                let known = self.evidence.unknown.iter().any(|u| u.place == item.place);
+                // Nobody reads more than a few reasons.
+                let unknown = &self.evidence.unknown;
+                let known = unknown.len() >= 8 || unknown.iter().any(|u| u.place == item.place);
                 if !known {
                     let text = what.to_owned();
                     self.evidence.unknown.push(Item { text, ..item });
