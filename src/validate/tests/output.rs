@@ -50,6 +50,25 @@ fn json_and_github() {
     insta::assert_snapshot!(render_github(&found));
 }
 
+#[test]
+fn what_many_entries_share_is_shown_once() {
+    let entry = |name: &str| {
+        format!(
+            r#"{{"name": "{name}", "scripts": "r.sh", "owner": "", "tags": ["t"], "n_gpus": 1, "training_precision": ""}}"#
+        )
+    };
+    let json = format!("[{}, {}, {}, {}]", entry("a"), entry("b"), entry("c"), entry("d"));
+    let tree = Tree::new(&[("models.json", json.as_bytes()), ("r.sh", b"if true\n")]);
+    let catalog = Catalog::load(tree.root());
+    let found = Validator::new(&catalog).all(&catalog.models);
+    assert_eq!(found.len(), 4);
+    let text = render_text(&found, &catalog, false);
+    assert_eq!(text.matches("error[MAD023]").count(), 1, "{text}");
+    assert!(text.contains("in 4 entries: `a`, `b`, `c`, …"), "{text}");
+    assert!(text.ends_with("1 error in 4 entries\n"), "{text}");
+    assert_eq!(render_github(&found).lines().count(), 1);
+}
+
 /// Not a test of the clock but of the order of growth: quadratic work takes minutes.
 #[test]
 fn ten_thousand_entries_share_five_hundred_scripts() {
