@@ -114,7 +114,9 @@ impl Tracer<'_> {
                 }
             }
             "shift" => {
-                if !env.args.is_empty() {
+                // The entry's own arguments are one hole that stands for all of them.
+                if env.args.len() > 1 || env.args.first().is_some_and(|arg| !arg.starts_with(HOLE))
+                {
                     env.args.remove(0);
                 }
             }

@@ -64,7 +64,8 @@ impl Env {
             line: None,
             vars: HashMap::new(),
             functions: HashMap::new(),
-            args: Vec::new(),
+            // The entry's arguments: some, which we do not look at.
+            args: vec![HOLE.to_string()],
             cwd: Some(script.parent().unwrap_or(Path::new("")).to_owned()),
             branches: 0,
             ended: false,
@@ -202,6 +203,11 @@ impl Tracer<'_> {
         match command {
             ast::Command::Simple(simple) => self.simple(env, simple, stdin),
             ast::Command::Compound(compound, redirects) => {
+                let mut stdin = stdin;
+                let place = env.place(compound.location().as_ref());
+                for redirect in redirects.iter().flat_map(|r| &r.0) {
+                    self.redirect_in(env, redirect, &place, &mut stdin);
+                }
                 let out = self.compound(env, compound, stdin);
                 self.redirect_all(env, redirects.as_ref(), out)
             }

@@ -191,7 +191,8 @@ impl Tracer<'_> {
             }
             E::UseDefaultValues { parameter, default_value, .. }
             | E::AssignDefaultValues { parameter, default_value, .. } => {
-                if let Some(value) = self.lookup(env, parameter) {
+                let known = self.lookup(env, parameter);
+                if let Some(value) = known.filter(|v| v.texts.iter().any(|text| *text != hole())) {
                     return value;
                 }
                 match default_value.as_deref() {
