@@ -42,14 +42,16 @@ impl Validator<'_> {
         if files.problems.iter().any(Diagnostic::is_error) {
             return;
         }
-        let fit: Vec<&PathBuf> =
-            files.headers.iter().filter(|(_, c)| fits_default(c)).map(|(path, _)| path).collect();
-        match fit.as_slice() {
-            [] => {
-                let message = "no Dockerfile of the entry is for AMD GPUs under Ubuntu";
-                found.push(rules::OTHER_VENDOR.at(place(), message));
-            }
-            [_] => {}
+        let possible = files.headers.iter().filter(|(_, context)| !contradicts_default(context));
+        let possible: Vec<_> = possible.collect();
+        if possible.is_empty() {
+            let message = "no Dockerfile of the entry is for AMD GPUs under Ubuntu";
+            found.push(rules::OTHER_VENDOR.at(place(), message));
+        }
+        let certain = possible.into_iter().filter(|(_, context)| !is_conditional(context));
+        let certain: Vec<&PathBuf> = certain.map(|(path, _)| path).collect();
+        match certain.as_slice() {
+            [] | [_] => {}
             several => {
                 let count = several.len();
                 let message = format!("{count} Dockerfiles fit one machine: {count} measurements");
@@ -140,7 +142,12 @@ impl Validator<'_> {
     }
 }
 
-fn fits_default(context: &Context) -> bool {
-    DEFAULTS.iter().all(|(key, value)| context.get(*key).is_none_or(|v| v == value))
-        && context.keys().all(|key| DEFAULTS.iter().any(|(known, _)| known == key))
+/// Whether a header speaks against a machine that nobody described.
+fn contradicts_default(context: &Context) -> bool {
+    DEFAULTS.iter().any(|(key, value)| context.get(*key).is_some_and(|v| v != value))
+}
+
+/// Whether the header asks for things that only a context can answer.
+fn is_conditional(context: &Context) -> bool {
+    context.keys().any(|key| DEFAULTS.iter().all(|(known, _)| known != key))
 }

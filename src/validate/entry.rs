@@ -248,7 +248,7 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
                 name => format!("regress.metrics.{name}.tolerance"),
             };
             if let Some(t) = tolerance.filter(|t| !(0.0..1.0).contains(t)) {
-                let hint = if t >= 1.0 && t < 100.0 {
+                let hint = if (1.0..100.0).contains(&t) {
                     format!("; {t} % is {}", t / 100.0)
                 } else {
                     String::new()
@@ -257,7 +257,7 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
             }
         }
         for (name, rule) in &regress.metrics {
-            if rule.floor.is_some_and(|f| !(f >= 0.0)) {
+            if rule.floor.is_some_and(|f| f < 0.0) {
                 complain("regress", format!("`regress.metrics.{name}.floor` is negative"));
             }
             if name.trim().is_empty() {

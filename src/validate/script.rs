@@ -44,7 +44,7 @@ impl Validator<'_> {
     fn script_file(&self, model: &Model, found: &mut Vec<Diagnostic>) -> Option<PathBuf> {
         let Some(script) = model.script() else {
             // A value of the wrong type has been reported already.
-            if !model.raw().get("scripts").is_some_and(|v| !v.is_string()) {
+            if model.raw().get("scripts").is_none_or(|v| v.is_string()) {
                 let help =
                     "name a `.sh`, `.slurm`, `.sbatch` or `.py` file, or a directory with `run.sh`";
                 let message = "the entry has no script: there is nothing to run";

@@ -307,7 +307,7 @@ impl Tracer<'_> {
             return;
         }
         let mut env = super::shell::Env::new(file);
-        out.extend(self.enter(place, |tracer| match words {
+        out.extend(self.enter("", place, |tracer| match words {
             [text] => tracer.shell_text(&mut env, text, place),
             words => tracer.run(&mut env, words, &[], place),
         }));
