@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
@@ -77,12 +78,16 @@ pub struct RunOptions {
     )]
     pub timeout: Option<f64>,
 
+    /// Seconds between SIGTERM and SIGKILL for a script that is ended
+    #[arg(long, value_name = "S", env = "MAD_KILL_GRACE", default_value = "10", value_parser = grace)]
+    pub kill_grace: f64,
+
     /// Append result rows to this file
     #[arg(long, short = 'o', value_name = "FILE", env = "MAD_OUTPUT", default_value = "perf.csv")]
     pub output: PathBuf,
 
     /// Show what the scripts print while they run
-    #[arg(long, short = 'l', env = "MAD_LIVE_OUTPUT")]
+    #[arg(long, short = 'l', env = "MAD_LIVE_OUTPUT", value_parser = flag())]
     pub live_output: bool,
 
     /// What runs the scripts
@@ -98,7 +103,7 @@ pub struct RunOptions {
     pub warmup: Option<u32>,
 
     /// Resolve, gate and print the exact commands; run nothing
-    #[arg(long, visible_aliases = ["no-execute", "dry-run"], env = "MAD_PLAN")]
+    #[arg(long, visible_aliases = ["no-execute", "dry-run"], env = "MAD_PLAN", value_parser = flag())]
     pub plan: bool,
 
     /// Plan for the host described in this file instead of this one
@@ -106,19 +111,19 @@ pub struct RunOptions {
     pub machine: Option<PathBuf>,
 
     /// Keep the private work directory of every execution
-    #[arg(long, env = "MAD_KEEP_ALIVE")]
+    #[arg(long, env = "MAD_KEEP_ALIVE", value_parser = flag())]
     pub keep_alive: bool,
 
     /// Run also where the entry's skip_gpu_arch names this host's GPUs
-    #[arg(long, env = "MAD_DISABLE_SKIP_GPU_ARCH")]
+    #[arg(long, env = "MAD_DISABLE_SKIP_GPU_ARCH", value_parser = flag())]
     pub disable_skip_gpu_arch: bool,
 
     /// A skip for want of hardware is a failure
-    #[arg(long, env = "MAD_REQUIRE_GPU")]
+    #[arg(long, env = "MAD_REQUIRE_GPU", value_parser = flag())]
     pub require_gpu: bool,
 
     /// A missing baseline is a failure
-    #[arg(long, env = "MAD_REQUIRE_BASELINE")]
+    #[arg(long, env = "MAD_REQUIRE_BASELINE", value_parser = flag())]
     pub require_baseline: bool,
 
     /// Where runs, logs and records go
@@ -126,20 +131,37 @@ pub struct RunOptions {
     pub run_dir: PathBuf,
 }
 
-/// Names of the environment forms of the flags.
+/// Variables that steer the harness and are no flag of a run.
+const STEERING: [&str; 3] = ["MAD_ROOT", "MAD_LEASE_DIR", "MAD_ACCEPTED_BY"];
+
+/// Names of the variables that steer the harness: the environment forms of the flags,
+/// and a few more. Scripts do not see them.
 pub fn variables() -> &'static [String] {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
         let command = RunOptions::augment_args(clap::Command::new("options"));
         let names = command.get_arguments().filter_map(|a| a.get_env()?.to_str());
-        names.chain(["MAD_ROOT"]).map(str::to_owned).collect()
+        names.chain(STEERING).map(str::to_owned).collect()
     })
+}
+
+/// How the environment form of a flag is read: `1`, `yes`, `true`… set it; `0`, `no`,
+/// `false`, `off` and nothing do not.
+fn flag() -> FalseyValueParser {
+    FalseyValueParser::new()
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(s) if s.is_finite() && (s >= 0.0 || s == -1.0) => Ok(s),
         _ => Err("expected seconds: 0 or more, or -1 for the entry's own limit".to_owned()),
+    }
+}
+
+fn grace(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        _ => Err("expected seconds from 0 to 3600".to_owned()),
     }
 }
 

@@ -18,8 +18,6 @@ use super::{Cancel, Engine, Execution, Slot, Status, absolute};
 use crate::contract::{Exit, LogScanner, Masker};
 use crate::plan::Job;
 
-/// Seconds between SIGTERM and SIGKILL.
-pub const GRACE_S: f64 = 10.0;
 /// Capacity asked of the output pipe: fewer wake-ups for scripts that print much.
 const PIPE_BYTES: usize = 1 << 20;
 /// How long to wait for the rest of the output once the supervisor is gone.
@@ -80,7 +78,7 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
     let order = Order {
         status: absolute(&slot.dir.join("status.json")),
         timeout_s: job.timeout_s,
-        grace_s: GRACE_S,
+        grace_s: job.grace_s,
         command: job.command.clone(),
     };
     // Not by its path: a program that was rebuilt meanwhile is another one.

@@ -37,6 +37,8 @@ pub struct Job {
     pub secrets: Vec<String>,
     /// Seconds after which an Execution is ended; `None` is never.
     pub timeout_s: Option<f64>,
+    /// Seconds between SIGTERM and SIGKILL when it is ended.
+    pub grace_s: f64,
     /// Executions of a Measurement.
     pub samples: u32,
     /// Executions before it that do not count.
@@ -141,6 +143,7 @@ impl Planner<'_> {
             secrets: secrets(&env),
             env,
             timeout_s: timeout_s.filter(|s| *s > 0.0),
+            grace_s: self.options.kill_grace,
             samples: self
                 .options
                 .samples
@@ -254,7 +257,7 @@ fn local_data(root: &Path, names: &str) -> Option<String> {
 
 /// Values that must not appear in any output: `MAD_SECRETS*` of the host and of the
 /// context, and credentials known by their customary names.
-fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
     let secret = |name: &str| {
         name.contains("MAD_SECRETS")
             || name == "MAD_DOCKERHUB_PASSWORD"
