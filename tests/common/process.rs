@@ -166,7 +166,10 @@ impl Ran {
 
     /// Everything it printed.
     pub fn said(&self) -> String {
-        format!("exit status {}\n--- stdout\n{}--- stderr\n{}", self.status, self.stdout, self.stderr)
+        format!(
+            "exit status {}\n--- stdout\n{}--- stderr\n{}",
+            self.status, self.stdout, self.stderr
+        )
     }
 }
 
