@@ -9,7 +9,7 @@ use super::{Outcome, Session, lock, provenance, rows};
 use crate::catalog::Model;
 use crate::contract::{CsvError, Evidence, conclude, read_results_csv};
 use crate::engine::host::HostEngine;
-use crate::engine::{Engine, Slot};
+use crate::engine::{Engine, Slot, orphans};
 use crate::machine::{Lease, Resource, Share, load_average};
 use crate::options::EngineKind;
 use crate::plan::Job;
@@ -112,6 +112,7 @@ impl Session<'_> {
         let options = self.planner.options;
         let slot = Slot {
             dir,
+            running: orphans::directory(&options.run_dir),
             gpus: gpus.clone(),
             live_output: options.live_output,
             keep_work: options.keep_alive,

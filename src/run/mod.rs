@@ -19,7 +19,7 @@ pub use judge::{VerdictRecord, policy};
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
 use crate::diagnostic::Diagnostic;
-use crate::engine::Cancel;
+use crate::engine::{Cancel, orphans};
 use crate::machine::Leases;
 use crate::plan::{Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
@@ -85,6 +85,9 @@ impl<'a> Session<'a> {
     /// When the run directory cannot be made.
     pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Session<'a>> {
         let dir = RunDir::open(&planner.options.run_dir, &record::run_id())?;
+        for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
+            tracing::warn!("{line}");
+        }
         dir.write_run(&RunRecord {
             schema: "mad-run/1".to_owned(),
             id: dir.id.clone(),
