@@ -86,9 +86,11 @@ fn all_problems_of_all_files_are_said_at_once() {
 
 #[test]
 fn values_of_a_wrong_type_fail_their_entry_alone() {
-    let fixture = Fixture::empty()
-        .entry("good", "echo performance: 1 x/s", json!({}))
-        .entry("bad", "echo performance: 1 x/s", json!({ "n_gpus": "many", "timeout": [] }));
+    let fixture = Fixture::empty().entry("good", "echo performance: 1 x/s", json!({})).entry(
+        "bad",
+        "echo performance: 1 x/s",
+        json!({ "n_gpus": "many", "timeout": [] }),
+    );
     fixture.mad(&["discover"]).run().exits(1).says(&["`n_gpus`", "many", "`timeout`", "good"]);
     let ran = fixture.mad(&["benchmark"]).run().exits(3);
     ran.says(&["the entry is not valid", "`n_gpus`"]);
@@ -129,16 +131,16 @@ fn nested_entries_are_named_and_found_below_their_directory() {
 fn a_catalog_that_is_a_program_is_reported() {
     let fixture = Fixture::with("m", "echo performance: 1 x/s");
     fixture.write("scripts/dynamic/get_models_json.py", "print('[]')\n");
-    fixture.mad(&["discover"]).run().exits(0).says(&[
-        "scripts/dynamic/get_models_json.py",
-        "dynamic, needs `--engine madengine`",
-    ]);
+    fixture
+        .mad(&["discover"])
+        .run()
+        .exits(0)
+        .says(&["scripts/dynamic/get_models_json.py", "dynamic, needs `--engine madengine`"]);
 }
 
 #[test]
 fn a_byte_order_mark_is_no_part_of_the_text() {
-    let fixture =
-        Fixture::with_catalog(format!("\u{feff}{}", json!([tagged("m", &[])])));
+    let fixture = Fixture::with_catalog(format!("\u{feff}{}", json!([tagged("m", &[])])));
     assert_eq!(names(&fixture, &[]), ["m"]);
 }
 

@@ -231,8 +231,7 @@ fn python_scripts_and_single_files_run_too() {
         .entry("dir", "echo 'performance: 1 x/s'", json!({}))
         .entry("file", "true", json!({ "scripts": "scripts/dir/run.sh" }))
         .entry("py", "true", json!({ "scripts": "scripts/py/main.py", "args": "7" }));
-    fixture
-        .write("scripts/py/main.py", "import sys\nprint('performance:', sys.argv[1], 'x/s')\n");
+    fixture.write("scripts/py/main.py", "import sys\nprint('performance:', sys.argv[1], 'x/s')\n");
     fixture.mad(&["benchmark"]).run().exits(0);
     let values: Vec<String> =
         fixture.rows().iter().map(|r| r.get("performance").to_owned()).collect();

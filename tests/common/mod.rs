@@ -100,7 +100,8 @@ impl Fixture {
 
     /// The test target with these arguments, as `cargo test --test models --` has it.
     pub fn target(&self, args: &[&str]) -> Mad {
-        let args: Vec<&str> = std::iter::once("__test-target").chain(args.iter().copied()).collect();
+        let args: Vec<&str> =
+            std::iter::once("__test-target").chain(args.iter().copied()).collect();
         self.mad(&args)
     }
 
