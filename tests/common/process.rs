@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Only a hang takes this long, on the slowest machine.
-const WATCHDOG: Duration = Duration::from_secs(120);
+const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// A start of `mad` in preparation.
 pub struct Mad {
@@ -30,6 +30,7 @@ impl Mad {
         command
             .env_clear()
             .envs(["PATH", "HOME", "USER"].iter().filter_map(|v| Some((v, std::env::var_os(v)?))))
+            .env("DIR", dir)
             .env("MAD_ROOT", dir.join("catalog"))
             .env("MAD_RUN_DIR", dir.join("mad"))
             .env("MAD_LEASE_DIR", dir.join("leases"))
@@ -114,7 +115,6 @@ impl Running {
                 break status;
             }
             if Instant::now() > deadline {
-                let _ = self.child.kill();
                 panic!("mad hangs\n{}", self.captured(0).said());
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -129,6 +129,14 @@ impl Running {
             text
         };
         Ran { status, stdout: text(&self.stdout_path), stderr: text(&self.stderr_path) }
+    }
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -11,6 +11,7 @@ pub fn check(snapshot: impl FnOnce()) {
         (r"/[^\s:,'<\x22]*/\.tmp[A-Za-z0-9]{6}", "[dir]"),
         (r"\d{8}T\d{6}\.\d{3}Z-\d+", "[run]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
+        (r"this host has \d+", "this host has [n]"),
         (r"cpu-[a-z0-9._-]+-\d+t\b", "[class]"),
         (r#"time="[0-9.]+""#, r#"time="[s]""#),
         (r#"hostname="[^"]*""#, r#"hostname="[host]""#),
