@@ -35,15 +35,19 @@ impl Planner<'_> {
     /// The reason to skip the entry, if there is one. Hardware comes first: it is
     /// what a person can do least about.
     pub fn gate(&self, model: &Model) -> Option<Skip> {
+        self.gate_there(model).or_else(|| {
+            let reason = self.gate_described()?;
+            Some(Skip { reason, hardware: false, command: self.command_for(model) })
+        })
+    }
+
+    /// The reason to skip the entry on the machine that is planned for, be it this
+    /// host or one that is only described.
+    pub(super) fn gate_there(&self, model: &Model) -> Option<Skip> {
         let hardware = self.gate_gpus(model).or_else(|| self.gate_arch(model));
         let (reason, hardware) = match hardware {
             Some(reason) => (reason, true),
-            None => (
-                self.gate_engine(model)
-                    .or_else(|| self.gate_described())
-                    .or_else(|| self.gate_secrets(model))?,
-                false,
-            ),
+            None => (self.gate_engine(model).or_else(|| self.gate_secrets(model))?, false),
         };
         Some(Skip { reason, hardware, command: self.command_for(model) })
     }
