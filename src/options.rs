@@ -1,10 +1,12 @@
 //! The flags of everything that runs, with their environment forms: one definition
 //! for `mad` and for the test target.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
@@ -76,12 +78,16 @@ pub struct RunOptions {
     )]
     pub timeout: Option<f64>,
 
+    /// Seconds between SIGTERM and SIGKILL for a script that is ended
+    #[arg(long, value_name = "S", env = "MAD_KILL_GRACE", default_value = "10", value_parser = grace)]
+    pub kill_grace: f64,
+
     /// Append result rows to this file
     #[arg(long, short = 'o', value_name = "FILE", env = "MAD_OUTPUT", default_value = "perf.csv")]
     pub output: PathBuf,
 
     /// Show what the scripts print while they run
-    #[arg(long, short = 'l', env = "MAD_LIVE_OUTPUT")]
+    #[arg(long, short = 'l', env = "MAD_LIVE_OUTPUT", value_parser = flag())]
     pub live_output: bool,
 
     /// What runs the scripts
@@ -97,7 +103,7 @@ pub struct RunOptions {
     pub warmup: Option<u32>,
 
     /// Resolve, gate and print the exact commands; run nothing
-    #[arg(long, visible_aliases = ["no-execute", "dry-run"], env = "MAD_PLAN")]
+    #[arg(long, visible_aliases = ["no-execute", "dry-run"], env = "MAD_PLAN", value_parser = flag())]
     pub plan: bool,
 
     /// Plan for the host described in this file instead of this one
@@ -105,19 +111,19 @@ pub struct RunOptions {
     pub machine: Option<PathBuf>,
 
     /// Keep the private work directory of every execution
-    #[arg(long, env = "MAD_KEEP_ALIVE")]
+    #[arg(long, env = "MAD_KEEP_ALIVE", value_parser = flag())]
     pub keep_alive: bool,
 
     /// Run also where the entry's skip_gpu_arch names this host's GPUs
-    #[arg(long, env = "MAD_DISABLE_SKIP_GPU_ARCH")]
+    #[arg(long, env = "MAD_DISABLE_SKIP_GPU_ARCH", value_parser = flag())]
     pub disable_skip_gpu_arch: bool,
 
     /// A skip for want of hardware is a failure
-    #[arg(long, env = "MAD_REQUIRE_GPU")]
+    #[arg(long, env = "MAD_REQUIRE_GPU", value_parser = flag())]
     pub require_gpu: bool,
 
     /// A missing baseline is a failure
-    #[arg(long, env = "MAD_REQUIRE_BASELINE")]
+    #[arg(long, env = "MAD_REQUIRE_BASELINE", value_parser = flag())]
     pub require_baseline: bool,
 
     /// Where runs, logs and records go
@@ -125,20 +131,37 @@ pub struct RunOptions {
     pub run_dir: PathBuf,
 }
 
-/// Names of the environment forms of the flags.
+/// Variables that steer the harness and are no flag of a run.
+const STEERING: [&str; 3] = ["MAD_ROOT", "MAD_LEASE_DIR", "MAD_ACCEPTED_BY"];
+
+/// Names of the variables that steer the harness: the environment forms of the flags,
+/// and a few more. Scripts do not see them.
 pub fn variables() -> &'static [String] {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
         let command = RunOptions::augment_args(clap::Command::new("options"));
         let names = command.get_arguments().filter_map(|a| a.get_env()?.to_str());
-        names.chain(["MAD_ROOT"]).map(str::to_owned).collect()
+        names.chain(STEERING).map(str::to_owned).collect()
     })
+}
+
+/// How the environment form of a flag is read: `1`, `yes`, `true`… set it; `0`, `no`,
+/// `false`, `off` and nothing do not.
+fn flag() -> FalseyValueParser {
+    FalseyValueParser::new()
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(s) if s.is_finite() && (s >= 0.0 || s == -1.0) => Ok(s),
         _ => Err("expected seconds: 0 or more, or -1 for the entry's own limit".to_owned()),
+    }
+}
+
+fn grace(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        _ => Err("expected seconds from 0 to 3600".to_owned()),
     }
 }
 
@@ -198,6 +221,17 @@ impl Context {
             .find_map(|key| self.text(key)?.parse().ok())
     }
 
+    /// `docker_gpus`: the GPUs to choose from, by index.
+    pub fn gpus(&self) -> Option<BTreeSet<u32>> {
+        gpu_list(&self.text("docker_gpus")?).ok()
+    }
+
+    /// Keys that mean nothing without a container, and are left out on the host.
+    pub fn without_meaning_on_host(&self) -> Vec<&str> {
+        let keys = ["docker_mounts", "docker_build_arg", "docker_cpus", "MAD_CONTAINER_IMAGE"];
+        keys.into_iter().filter(|key| self.0.contains_key(*key)).collect()
+    }
+
     /// Keys that the host engine cannot honour.
     pub fn unusable_on_host(&self) -> Vec<&str> {
         NOT_ON_HOST.into_iter().filter(|key| self.0.contains_key(*key)).collect()
@@ -228,6 +262,12 @@ impl Context {
                 wrong.push(format!("`{key}` must be a count, or -1 for all"));
             }
         }
+        if let Some(value) = self.0.get("docker_gpus") {
+            match scalar_text(value).as_deref().map(gpu_list) {
+                Some(Ok(_)) => {}
+                _ => wrong.push("`docker_gpus` must be a list such as \"0,2-4\"".to_owned()),
+            }
+        }
         if self.0.contains_key("slurm")
             && (self.0.contains_key("k8s") || self.0.contains_key("kubernetes"))
         {
@@ -238,6 +278,18 @@ impl Context {
             false => bail!("additional context: {}", wrong.join("; ")),
         }
     }
+}
+
+/// `0,2-4` as a set.
+fn gpu_list(text: &str) -> Result<BTreeSet<u32>, std::num::ParseIntError> {
+    let mut list = BTreeSet::new();
+    for part in crate::catalog::split_commas(text) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        // A host has fewer GPUs than this; a typo must not fill the memory.
+        let last: u32 = last.trim().parse()?;
+        list.extend(first.trim().parse()?..=last.min(4096));
+    }
+    Ok(list)
 }
 
 fn overlay(map: &mut Map<String, Value>, value: Value) -> Result<()> {

@@ -122,6 +122,12 @@ impl Baseline {
         self.accepted.iter().filter(move |accepted| accepted.level == level)
     }
 
+    /// The unit word of a metric, as it was accepted last.
+    pub fn unit(&self, metric_key: &str) -> Option<&str> {
+        let newest = self.accepted.iter().rev().find_map(|a| a.metrics.get(metric_key))?;
+        Some(&newest.metric)
+    }
+
     /// Medians, oldest first, of at most the last [`WINDOW`] accepted runs of the current
     /// level that have the metric: what [`judge`](crate::regress::judge) compares with.
     pub fn window(&self, metric_key: &str) -> Vec<f64> {

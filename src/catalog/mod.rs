@@ -54,6 +54,14 @@ impl Catalog {
     }
 }
 
+/// Columns beyond this many bytes are not counted: in a catalog without line breaks
+/// that would take the whole file for each finding, and help nobody.
+const MAX_COLUMN: usize = 16 << 10;
+
+fn inner_pointer(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("/{}", escape(key)) }
+}
+
 /// What a script reports its numbers by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contract {
@@ -145,34 +153,44 @@ impl Model {
         }
     }
 
+    /// The entry as it is written.
+    pub fn text(&self) -> &str {
+        &self.source().text[self.span()]
+    }
+
     /// Where `key` of the entry stands (the whole entry if it has no such key).
     pub fn place(&self, key: &str) -> Place {
-        let entry = &self.source().text[self.data.span.clone()];
-        let inner = match key {
-            "" => locate(entry, ""),
-            key => locate(entry, &format!("/{}", escape(key))),
-        };
-        self.place_of(key, inner)
+        let pointer = inner_pointer(key);
+        self.place_of(&pointer, locate(self.text(), &pointer))
     }
 
     /// Where the name `key` itself stands in the entry (not its value).
     pub fn key_place(&self, key: &str) -> Place {
-        let entry = &self.source().text[self.data.span.clone()];
-        self.place_of(key, source::locate_key(entry, &format!("/{}", escape(key))))
+        self.key_place_at(&inner_pointer(key))
     }
 
-    /// `inner` is relative to the entry. Counts lines from the entry's own: a file of
-    /// ten thousand entries must not be read again for each finding.
-    fn place_of(&self, key: &str, inner: Range<usize>) -> Place {
-        let text = &self.source().text;
+    /// The same for a key deeper inside, by its JSON pointer within the entry.
+    pub(crate) fn key_place_at(&self, pointer: &str) -> Place {
+        self.place_of(pointer, source::locate_key(self.text(), pointer))
+    }
+
+    /// `pointer` and `inner` are relative to the entry. Looks at the entry alone: a file
+    /// of ten thousand entries must not be read again for each finding.
+    fn place_of(&self, pointer: &str, inner: Range<usize>) -> Place {
+        let bytes = self.source().text.as_bytes();
         let start = self.data.span.start + inner.start;
-        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
-        let above = &text.as_bytes()[self.data.span.start..start];
+        let above = &bytes[self.data.span.start..start];
+        let near = start.saturating_sub(MAX_COLUMN);
+        let line_start = match memchr::memrchr(b'\n', &bytes[near..start]) {
+            Some(i) => Some(near + i + 1),
+            None => (near == 0).then_some(0),
+        };
+        let column = |from: usize| String::from_utf8_lossy(&bytes[from..start]).chars().count() + 1;
         Place {
             file: self.source().file.clone(),
             line: self.line() + memchr::memchr_iter(b'\n', above).count(),
-            column: text[line_start..start].chars().count() + 1,
-            pointer: Some(self.pointer(key)),
+            column: line_start.map_or(0, column),
+            pointer: Some(format!("/{}{pointer}", self.data.index)),
             span: Some(start..self.data.span.start + inner.end),
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
             }
             ("invalid", json!({ "errors": errors }))
         } else {
-            match planner.preview(model) {
+            match planner.plan(model) {
                 Plan::Run(job) => {
                     let limit = job.timeout_s.map_or("none".to_owned(), |s| format!("{s} s"));
                     text.push_str(&format!(

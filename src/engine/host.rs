@@ -18,8 +18,6 @@ use super::{Cancel, Engine, Execution, Slot, Status, absolute};
 use crate::contract::{Exit, LogScanner, Masker};
 use crate::plan::Job;
 
-/// Seconds between SIGTERM and SIGKILL.
-pub const GRACE_S: f64 = 10.0;
 /// Capacity asked of the output pipe: fewer wake-ups for scripts that print much.
 const PIPE_BYTES: usize = 1 << 20;
 /// How long to wait for the rest of the output once the supervisor is gone.
@@ -60,7 +58,8 @@ impl Engine for HostEngine {
         if let Some(path) = results.filter(|p| p.is_file()) {
             // Kept beside the log; the work directory goes.
             let kept = slot.dir.join("results.csv");
-            fs::copy(&path, &kept).with_context(|| format!("cannot keep {}", path.display()))?;
+            keep_results(job, &path, &kept)
+                .with_context(|| format!("cannot keep {}", path.display()))?;
             execution.results = Some(kept);
         }
         if !slot.keep_work
@@ -79,10 +78,11 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
     let order = Order {
         status: absolute(&slot.dir.join("status.json")),
         timeout_s: job.timeout_s,
-        grace_s: GRACE_S,
+        grace_s: job.grace_s,
         command: job.command.clone(),
     };
-    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    // Not by its path: a program that was rebuilt meanwhile is another one.
+    let mut command = Command::new("/proc/self/exe");
     command
         .args(order.to_args())
         .current_dir(slot.work())
@@ -245,6 +245,28 @@ impl Sink {
         self.masker.finish(&mut rest);
         self.write(&rest);
         (self.scanner.finish(), self.trouble)
+    }
+}
+
+/// Copies the results file, secrets replaced.
+fn keep_results(job: &Job, from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut masker = Masker::new(job.secrets.iter().cloned());
+    if masker.is_empty() {
+        return fs::copy(from, to).map(|_| ());
+    }
+    let (mut source, mut target) = (File::open(from)?, File::create(to)?);
+    let (mut chunk, mut masked) = (vec![0; 64 << 10], Vec::new());
+    loop {
+        let n = std::io::Read::read(&mut source, &mut chunk)?;
+        masked.clear();
+        match n {
+            0 => masker.finish(&mut masked),
+            n => masker.feed(&chunk[..n], &mut masked),
+        }
+        target.write_all(&masked)?;
+        if n == 0 {
+            return Ok(());
+        }
     }
 }
 

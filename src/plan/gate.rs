@@ -35,19 +35,15 @@ impl Planner<'_> {
     /// The reason to skip the entry, if there is one. Hardware comes first: it is
     /// what a person can do least about.
     pub fn gate(&self, model: &Model) -> Option<Skip> {
-        self.gate_there(model).or_else(|| {
-            let reason = self.gate_described()?;
-            Some(Skip { reason, hardware: false, command: self.command_for(model) })
-        })
-    }
-
-    /// The reason to skip the entry on the machine that is planned for, be it this
-    /// host or one that is only described.
-    pub(super) fn gate_there(&self, model: &Model) -> Option<Skip> {
         let hardware = self.gate_gpus(model).or_else(|| self.gate_arch(model));
         let (reason, hardware) = match hardware {
             Some(reason) => (reason, true),
-            None => (self.gate_engine(model).or_else(|| self.gate_secrets(model))?, false),
+            None => (
+                self.gate_engine(model)
+                    .or_else(|| self.gate_described())
+                    .or_else(|| self.gate_secrets(model))?,
+                false,
+            ),
         };
         Some(Skip { reason, hardware, command: self.command_for(model) })
     }
@@ -98,8 +94,10 @@ impl Planner<'_> {
     /// GPUs of one of `vendors`, as indices into the machine's; any GPU if there
     /// are no vendors.
     pub(super) fn usable_gpus(&self, vendors: &BTreeSet<Vendor>) -> Vec<usize> {
+        let listed = self.context.gpus();
         let gpus = self.machine.gpus.iter().enumerate();
         gpus.filter(|(_, g)| vendors.is_empty() || vendors.contains(&g.vendor))
+            .filter(|(_, g)| listed.as_ref().is_none_or(|list| list.contains(&g.index)))
             .map(|(i, _)| i)
             .collect()
     }
@@ -165,9 +163,9 @@ impl Planner<'_> {
         }
     }
 
-    /// A host that is described in a file is planned for, never measured.
+    /// A host that is described in a file is planned for, never measured on.
     fn gate_described(&self) -> Option<String> {
-        let file = self.options.machine.as_ref()?;
+        let file = self.options.machine.as_ref().filter(|_| !self.options.plan)?;
         Some(format!("would run on the host in {}, which is not this one", file.display()))
     }
 

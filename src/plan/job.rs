@@ -37,6 +37,8 @@ pub struct Job {
     pub secrets: Vec<String>,
     /// Seconds after which an Execution is ended; `None` is never.
     pub timeout_s: Option<f64>,
+    /// Seconds between SIGTERM and SIGKILL when it is ended.
+    pub grace_s: f64,
     /// Executions of a Measurement.
     pub samples: u32,
     /// Executions before it that do not count.
@@ -122,6 +124,9 @@ impl Planner<'_> {
 
         let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
         warnings.extend(scan_warnings);
+        for key in self.context.without_meaning_on_host() {
+            warnings.push(format!("`{key}` of the context means nothing without a container"));
+        }
         let env = self.job_environment(model, n_gpus, &mut warnings);
         let timeout = entry.timeout.map(|s| s.0).filter(|s| *s > 0.0);
         let timeout_s = match self.options.timeout.filter(|t| *t >= 0.0) {
@@ -138,6 +143,7 @@ impl Planner<'_> {
             secrets: secrets(&env),
             env,
             timeout_s: timeout_s.filter(|s| *s > 0.0),
+            grace_s: self.options.kill_grace,
             samples: self
                 .options
                 .samples
@@ -206,7 +212,7 @@ impl Planner<'_> {
                 )),
             }
         }
-        let entry_env = model.entry().env_vars.iter().flat_map(|object| text_items(object));
+        let entry_env = model.entry().env_vars.iter().flat_map(text_items);
         // Low to high: what the entry wants, what the user wants.
         env.extend(entry_env);
         env.extend(self.context.items("env_vars"));
@@ -251,7 +257,7 @@ fn local_data(root: &Path, names: &str) -> Option<String> {
 
 /// Values that must not appear in any output: `MAD_SECRETS*` of the host and of the
 /// context, and credentials known by their customary names.
-fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
     let secret = |name: &str| {
         name.contains("MAD_SECRETS")
             || name == "MAD_DOCKERHUB_PASSWORD"

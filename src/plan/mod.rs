@@ -46,15 +46,6 @@ impl Planner<'_> {
         }
     }
 
-    /// Plans one entry for the machine as if it were this host: what `--plan` shows of
-    /// a host that is only described. Nothing of it may be run here.
-    pub fn preview(&self, model: &Model) -> Plan {
-        match self.gate_there(model) {
-            Some(skip) => Plan::Skip(skip),
-            None => Plan::Run(Box::new(self.job(model))),
-        }
-    }
-
     /// Which engine runs the entry.
     pub fn engine(&self, model: &Model) -> EngineKind {
         let configured = self.catalog.config.defaults.engine.as_deref();

@@ -152,7 +152,7 @@ impl Session<'_> {
                 (Vec::new(), Some(format!("{}\nlog: {}", failure.message, log.display())))
             }
         };
-        Ok(ExecutionRecord {
+        let record = ExecutionRecord {
             number,
             warmup: purpose == Purpose::WarmUp,
             profiled: false,
@@ -165,7 +165,10 @@ impl Session<'_> {
             samples,
             failure,
             warnings,
-        })
+        };
+        // Whatever happens to the rest of the attempt, this one is done.
+        record::write_json(&slot.dir.join("execution.json"), &record)?;
+        Ok(record)
     }
 
     pub(super) fn engine(&self, job: &Job) -> Result<&'static dyn Engine> {

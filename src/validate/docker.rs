@@ -42,18 +42,21 @@ impl Validator<'_> {
         if files.problems.iter().any(Diagnostic::is_error) {
             return;
         }
-        let fit: Vec<&PathBuf> =
-            files.headers.iter().filter(|(_, c)| fits_default(c)).map(|(path, _)| path).collect();
-        match fit.as_slice() {
-            [] => {
-                let message = "no Dockerfile of the entry is for AMD GPUs under Ubuntu";
-                found.push(rules::OTHER_VENDOR.at(place(), message));
-            }
-            [_] => {}
+        let possible = files.headers.iter().filter(|(_, context)| !contradicts_default(context));
+        let possible: Vec<_> = possible.collect();
+        if possible.is_empty() {
+            let message = "no Dockerfile of the entry is for AMD GPUs under Ubuntu";
+            found.push(rules::OTHER_VENDOR.at(place(), message));
+        }
+        let certain = possible.into_iter().filter(|(_, context)| !is_conditional(context));
+        let certain: Vec<&PathBuf> = certain.map(|(path, _)| path).collect();
+        match certain.as_slice() {
+            [] | [_] => {}
             several => {
                 let count = several.len();
                 let message = format!("{count} Dockerfiles fit one machine: {count} measurements");
-                let related = |d: Diagnostic, path: &&PathBuf| d.related(Place::file(*path), "fits");
+                let related =
+                    |d: Diagnostic, path: &&PathBuf| d.related(Place::file(*path), "fits");
                 let diagnostic = rules::SEVERAL.at(place(), message);
                 found.push(several.iter().fold(diagnostic, related));
             }
@@ -84,11 +87,15 @@ impl Validator<'_> {
                     let rule = match e.kind {
                         ContextErrorKind::Twice => &rules::TWO_CONTEXTS,
                         ContextErrorKind::Invalid => &rules::BAD_CONTEXT,
-                        ContextErrorKind::Missing | ContextErrorKind::Unreadable => &rules::NO_CONTEXT,
+                        ContextErrorKind::Missing | ContextErrorKind::Unreadable => {
+                            &rules::NO_CONTEXT
+                        }
                     };
                     let help = match stray {
                         true => "this is no Dockerfile by its name: rename it, or move it away",
-                        false => "begin the file with `# CONTEXT {'gpu_vendor': 'AMD', 'guest_os': 'UBUNTU'}`",
+                        false => {
+                            "begin the file with `# CONTEXT {'gpu_vendor': 'AMD', 'guest_os': 'UBUNTU'}`"
+                        }
                     };
                     let place = Place::span(&path, &text, e.span);
                     result.problems.push(rule.at(place, e.message).help(help));
@@ -96,7 +103,8 @@ impl Validator<'_> {
                 }
             }
             if stray {
-                let message = format!("`{}.*` matches this file: it is built, too", prefix.display());
+                let message =
+                    format!("`{}.*` matches this file: it is built, too", prefix.display());
                 let help = "let Dockerfiles end in `.Dockerfile`, and move other files away";
                 result.problems.push(rules::STRAY.at(Place::file(&path), message).help(help));
             }
@@ -134,7 +142,12 @@ impl Validator<'_> {
     }
 }
 
-fn fits_default(context: &Context) -> bool {
-    DEFAULTS.iter().all(|(key, value)| context.get(*key).is_none_or(|v| v == value))
-        && context.keys().all(|key| DEFAULTS.iter().any(|(known, _)| known == key))
+/// Whether a header speaks against a machine that nobody described.
+fn contradicts_default(context: &Context) -> bool {
+    DEFAULTS.iter().any(|(key, value)| context.get(*key).is_some_and(|v| v != value))
+}
+
+/// Whether the header asks for things that only a context can answer.
+fn is_conditional(context: &Context) -> bool {
+    context.keys().any(|key| DEFAULTS.iter().all(|(known, _)| known != key))
 }

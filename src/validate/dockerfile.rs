@@ -96,7 +96,7 @@ fn header_lines(text: &str) -> Vec<(usize, Range<usize>)> {
     let mut found = Vec::new();
     for (number, line) in text.split('\n').enumerate() {
         if line.contains(MARKER) {
-            found.push((number, start..start + line.trim_end().len()));
+            found.push((number, start..start + line.trim_end_matches('\r').len()));
         }
         start += line.len() + 1;
     }

@@ -1,28 +1,27 @@
 //! Keys that stand twice in one JSON object: serde keeps the last and is silent.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::rules::loading::DUPLICATE_KEY;
-use crate::catalog::{Source, escape};
+use crate::catalog::{Model, escape};
 use crate::diagnostic::Diagnostic;
 
-/// What is wrong with each entry of a catalog file, by its index.
-pub(super) fn duplicate_keys(source: &Source) -> HashMap<usize, Vec<Diagnostic>> {
-    let mut found = Vec::new();
-    let mut deserializer = serde_json::Deserializer::from_str(&source.text);
-    // A file that does not parse has been reported already.
-    let _ = Walk { pointer: String::new(), found: &mut found }.deserialize(&mut deserializer);
-    let mut by_entry: HashMap<usize, Vec<Diagnostic>> = HashMap::new();
-    for (pointer, key) in found {
-        let Some(index) = pointer.split('/').nth(1).and_then(|i| i.parse().ok()) else { continue };
-        let place = source.key_place(&pointer);
+/// Reports the keys that stand twice in an object of the entry.
+pub(super) fn duplicate_keys(model: &Model, found: &mut Vec<Diagnostic>) {
+    let mut keys = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_str(model.text());
+    // An entry that does not parse is none.
+    let _ = Walk { pointer: String::new(), found: &mut keys }.deserialize(&mut deserializer);
+    for (pointer, key) in keys {
+        let place = model.key_place_at(&pointer);
         let message = format!("the key `{key}` stands twice in this object; only the last counts");
-        by_entry.entry(index).or_default().push(DUPLICATE_KEY.at(place, message));
+        found.push(DUPLICATE_KEY.at(place, message));
     }
-    by_entry
 }
 
 struct Walk<'a> {

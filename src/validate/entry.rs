@@ -113,15 +113,17 @@ fn tags(model: &Model, found: &mut Vec<Diagnostic>) {
 
 fn words(model: &Model, found: &mut Vec<Diagnostic>) {
     let entry = model.entry();
-    for (key, text) in
-        [("args", &entry.args), ("additional_docker_run_options", &entry.additional_docker_run_options)]
-    {
+    for (key, text) in [
+        ("args", &entry.args),
+        ("additional_docker_run_options", &entry.additional_docker_run_options),
+    ] {
         let Some(text) = text else { continue };
         if shell_words::split(text).is_err() {
             let message = format!("`{key}` has a quote that is never closed");
             found.push(rules::BAD_WORDS.at(model.place(key), message));
         } else if let Some(special) = expansion(text) {
-            let message = format!("a shell would act on {special} in `{key}`; it is passed as it is");
+            let message =
+                format!("a shell would act on {special} in `{key}`; it is passed as it is");
             let help = "quote it if it is meant literally, else do it in the script";
             found.push(rules::EXPANSION.at(model.place(key), message).help(help));
         }
@@ -141,7 +143,9 @@ fn expansion(text: &str) -> Option<String> {
             (_, '\\') => {
                 chars.next();
             }
-            (_, '$') if chars.peek().is_some_and(|c| c.is_alphanumeric() || "_{(@*#?!".contains(*c)) => {
+            (_, '$')
+                if chars.peek().is_some_and(|c| c.is_alphanumeric() || "_{(@*#?!".contains(*c)) =>
+            {
                 let name: String = chars.take_while(|c| !c.is_whitespace() && *c != '"').collect();
                 return Some(format!("`${name}`"));
             }
@@ -244,12 +248,16 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
                 name => format!("regress.metrics.{name}.tolerance"),
             };
             if let Some(t) = tolerance.filter(|t| !(0.0..1.0).contains(t)) {
-                let hint = if t >= 1.0 && t < 100.0 { format!("; {t} % is {}", t / 100.0) } else { String::new() };
+                let hint = if (1.0..100.0).contains(&t) {
+                    format!("; {t} % is {}", t / 100.0)
+                } else {
+                    String::new()
+                };
                 complain("regress", format!("`{key}` is {t}, not from 0 to below 1{hint}"));
             }
         }
         for (name, rule) in &regress.metrics {
-            if rule.floor.is_some_and(|f| !(f >= 0.0)) {
+            if rule.floor.is_some_and(|f| f < 0.0) {
                 complain("regress", format!("`regress.metrics.{name}.floor` is negative"));
             }
             if name.trim().is_empty() {
@@ -262,7 +270,10 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
     }
     for lever in entry.tune.iter().flat_map(|t| &t.levers) {
         if lever.values.is_empty() || lever.name.trim().is_empty() {
-            complain("tune", format!("the lever `{}` has no name, or no values to try", lever.name));
+            complain(
+                "tune",
+                format!("the lever `{}` has no name, or no values to try", lever.name),
+            );
         }
     }
 }

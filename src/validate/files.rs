@@ -43,19 +43,30 @@ pub(super) enum Unread {
     Unusable(String),
 }
 
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A place that does not lie below the root.
+    Outside,
+    File,
+    Directory,
+    Nothing,
+}
+
 /// Reads files below a root.
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
     /// The root without links, to tell what lies outside.
     real_root: PathBuf,
+    kinds: Cache<PathBuf, Kind>,
     texts: Cache<PathBuf, Result<Arc<str>, Unread>>,
 }
 
 impl Files {
     pub(super) fn new(root: &Path) -> Self {
         let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        Files { root: root.to_owned(), real_root, texts: Cache::default() }
+        Files { root: root.to_owned(), real_root, kinds: Cache::default(), texts: Cache::default() }
     }
 
     /// The text of `path`, which is relative to the root.
@@ -65,23 +76,31 @@ impl Files {
 
     /// Whether `path` lies below the root once links are followed.
     pub(super) fn is_inside(&self, path: &Path) -> bool {
-        if path.is_absolute() || path.components().any(|c| c == Component::ParentDir) {
-            return false;
-        }
-        match self.root.join(path).canonicalize() {
-            Ok(real) => real.starts_with(&self.real_root),
-            Err(_) => true,
-        }
+        self.kind(path) != Kind::Outside
     }
 
     /// Whether `path` is a file below the root.
     pub(super) fn is_file(&self, path: &Path) -> bool {
-        self.is_inside(path) && self.root.join(path).is_file()
+        self.kind(path) == Kind::File
     }
 
     /// Whether `path` is a directory below the root.
     pub(super) fn is_dir(&self, path: &Path) -> bool {
-        self.is_inside(path) && self.root.join(path).is_dir()
+        self.kind(path) == Kind::Directory
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        self.kinds.get(&path.to_owned(), || {
+            if path.is_absolute() || path.components().any(|c| c == Component::ParentDir) {
+                return Kind::Outside;
+            }
+            match self.root.join(path).canonicalize() {
+                Ok(real) if !real.starts_with(&self.real_root) => Kind::Outside,
+                Ok(real) if real.is_file() => Kind::File,
+                Ok(real) if real.is_dir() => Kind::Directory,
+                _ => Kind::Nothing,
+            }
+        })
     }
 
     fn read(&self, path: &Path) -> Result<Arc<str>, Unread> {

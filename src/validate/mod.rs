@@ -43,7 +43,6 @@ pub struct Validator<'a> {
     programs: trace::Programs,
     evidence: Cache<PathBuf, Arc<trace::Evidence>>,
     dockerfiles: Cache<PathBuf, Arc<docker::Dockerfiles>>,
-    duplicates: Cache<PathBuf, Arc<HashMap<usize, Vec<Diagnostic>>>>,
 }
 
 impl<'a> Validator<'a> {
@@ -67,19 +66,15 @@ impl<'a> Validator<'a> {
             programs: trace::Programs::default(),
             evidence: Cache::default(),
             dockerfiles: Cache::default(),
-            duplicates: Cache::default(),
         }
     }
 
     /// What is wrong with one entry, the problems of loading it included.
     pub fn model(&self, model: &Model) -> Vec<Diagnostic> {
         let known = self.problems.get(model.name.as_str());
-        let mut found: Vec<Diagnostic> = known.into_iter().flatten().map(|d| (*d).clone()).collect();
-        let source = model.source();
-        let duplicates =
-            self.duplicates.get(&source.file, || Arc::new(duplicates::duplicate_keys(source)));
-        let index = model.pointer("").trim_start_matches('/').parse::<usize>();
-        found.extend(index.ok().and_then(|i| duplicates.get(&i)).into_iter().flatten().cloned());
+        let mut found: Vec<Diagnostic> =
+            known.into_iter().flatten().map(|d| (*d).clone()).collect();
+        duplicates::duplicate_keys(model, &mut found);
         self.entry(model, &mut found);
         self.docker(model, &mut found);
         self.script(model, &mut found);

@@ -134,7 +134,9 @@ fn value(expr: &Expr) -> Result<Value, PythonLiteralError> {
         }
         Expr::FString(_) => refuse(offset, "expected a literal, found an f-string"),
         Expr::Call(_) => refuse(offset, "expected a literal, found a call"),
-        _ => refuse(offset, "expected a literal: a dict, list, string, number, True, False or None"),
+        _ => {
+            refuse(offset, "expected a literal: a dict, list, string, number, True, False or None")
+        }
     }
 }
 
@@ -173,8 +175,10 @@ mod tests {
     fn literals() {
         let table = [
             ("{}", json!({})),
-            (" {'a': 'x', \"b\": (1, -2.5), 'c': [True, None]} ",
-             json!({"a": "x", "b": [1, -2.5], "c": [true, null]})),
+            (
+                " {'a': 'x', \"b\": (1, -2.5), 'c': [True, None]} ",
+                json!({"a": "x", "b": [1, -2.5], "c": [true, null]}),
+            ),
             ("{'a': 'x' \"y\", 3: {},}", json!({"a": "xy", "3": {}})),
             ("0x10", json!(16)),
             ("-9223372036854775808", json!(i64::MIN)),

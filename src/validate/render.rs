@@ -21,16 +21,55 @@ pub fn render_text(diags: &[Diagnostic], catalog: &Catalog, color: bool) -> Stri
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(100);
     let mut sources = Sources::new(catalog);
     let mut out = String::new();
-    for diagnostic in diags {
-        out.push_str(&renderer.render(&report(diagnostic, &mut sources)));
+    let findings = Finding::group(diags);
+    for finding in &findings {
+        out.push_str(&renderer.render(&report(finding, &mut sources)));
         out.push_str("\n\n");
     }
-    out.push_str(&summary(diags, catalog.models.len()));
+    out.push_str(&summary(&findings, catalog.models.len()));
     out.push('\n');
     out
 }
 
-fn report<'d>(diagnostic: &'d Diagnostic, sources: &mut Sources<'_>) -> Vec<Group<'d>> {
+/// What is wrong in one place, and the entries it is wrong for: hundreds may share a
+/// script or a Dockerfile.
+struct Finding<'d> {
+    diagnostic: &'d Diagnostic,
+    models: Vec<&'d str>,
+}
+
+impl<'d> Finding<'d> {
+    fn group(diags: &'d [Diagnostic]) -> Vec<Finding<'d>> {
+        let mut findings: Vec<Finding<'d>> = Vec::new();
+        let mut seen: HashMap<_, usize> = HashMap::new();
+        for diagnostic in diags {
+            let Diagnostic { rule, place, message, .. } = diagnostic;
+            let key = (rule, &place.file, place.line, place.column, message);
+            let at = *seen.entry(key).or_insert_with(|| {
+                findings.push(Finding { diagnostic, models: Vec::new() });
+                findings.len() - 1
+            });
+            findings[at].models.extend(diagnostic.model.as_deref());
+        }
+        findings
+    }
+
+    /// `in the entry a`, `in 40 entries: a, b, …`.
+    fn concerned(&self) -> Option<String> {
+        match self.models.as_slice() {
+            [] => None,
+            [one] => Some(format!("in the entry `{one}`")),
+            many => {
+                let some: Vec<String> = many.iter().take(3).map(|m| format!("`{m}`")).collect();
+                let more = if many.len() > 3 { ", …" } else { "" };
+                Some(format!("in {} entries: {}{more}", many.len(), some.join(", ")))
+            }
+        }
+    }
+}
+
+fn report<'d>(finding: &Finding<'d>, sources: &mut Sources<'_>) -> Vec<Group<'d>> {
+    let diagnostic = finding.diagnostic;
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -42,8 +81,8 @@ fn report<'d>(diagnostic: &'d Diagnostic, sources: &mut Sources<'_>) -> Vec<Grou
     for (place, label) in &diagnostic.related {
         group = show(group, place, Some(label), sources);
     }
-    if let Some(model) = &diagnostic.model {
-        group = group.element(Level::NOTE.message(format!("in the entry `{model}`")));
+    if let Some(concerned) = finding.concerned() {
+        group = group.element(Level::NOTE.message(concerned));
     }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(help.as_str()));
@@ -136,10 +175,11 @@ impl<'a> Sources<'a> {
 }
 
 /// `3 errors, 1 warning in 12 entries`.
-fn summary(diags: &[Diagnostic], checked: usize) -> String {
-    let entries: HashSet<&str> = diags.iter().filter_map(|d| d.model.as_deref()).collect();
-    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-    let of = |severity| diags.iter().filter(|d| d.severity == severity).count();
+fn summary(findings: &[Finding<'_>], checked: usize) -> String {
+    let entries: HashSet<&str> = findings.iter().flat_map(|f| f.models.iter().copied()).collect();
+    let plural =
+        |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let of = |severity| findings.iter().filter(|f| f.diagnostic.severity == severity).count();
     let counts = [
         (of(Severity::Error), "error", "errors"),
         (of(Severity::Warning), "warning", "warnings"),
@@ -174,7 +214,8 @@ pub fn render_json(diags: &[Diagnostic], checked: usize) -> Value {
 /// changed files.
 pub fn render_github(diags: &[Diagnostic]) -> String {
     let mut out = String::new();
-    for diagnostic in diags {
+    for finding in Finding::group(diags) {
+        let diagnostic = finding.diagnostic;
         let command = match diagnostic.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -189,8 +230,8 @@ pub fn render_github(diags: &[Diagnostic]) -> String {
             properties.push_str(&format!(",col={}", place.column));
         }
         let mut message = diagnostic.message.clone();
-        if let Some(model) = &diagnostic.model {
-            message = format!("{model}: {message}");
+        if let Some(concerned) = finding.concerned() {
+            message = format!("{message} ({concerned})");
         }
         if let Some(help) = &diagnostic.help {
             message.push_str(&format!("\nhelp: {help}"));

@@ -26,9 +26,8 @@ impl Validator<'_> {
             Err(Unread::Missing | Unread::Outside) => return,
         };
         shebang(&path, &text, found);
-        let evidence = self
-            .evidence
-            .get(&path, || Arc::new(trace(&self.files, &self.programs, &path)));
+        let evidence =
+            self.evidence.get(&path, || Arc::new(trace(&self.files, &self.programs, &path)));
         found.extend(evidence.problems.iter().cloned());
         // What does not parse is not executed, either.
         if evidence.problems.iter().any(Diagnostic::is_error) {
@@ -45,8 +44,9 @@ impl Validator<'_> {
     fn script_file(&self, model: &Model, found: &mut Vec<Diagnostic>) -> Option<PathBuf> {
         let Some(script) = model.script() else {
             // A value of the wrong type has been reported already.
-            if !model.raw().get("scripts").is_some_and(|v| !v.is_string()) {
-                let help = "name a `.sh`, `.slurm`, `.sbatch` or `.py` file, or a directory with `run.sh`";
+            if model.raw().get("scripts").is_none_or(|v| v.is_string()) {
+                let help =
+                    "name a `.sh`, `.slurm`, `.sbatch` or `.py` file, or a directory with `run.sh`";
                 let message = "the entry has no script: there is nothing to run";
                 found.push(rules::NO_SCRIPT.at(model.place("scripts"), message).help(help));
             }
@@ -70,7 +70,9 @@ impl Validator<'_> {
                 }
                 format!("the directory `{}` has no `run.sh`", path.display())
             }
-            (false, _, true) => format!("`{}` is not a kind of script that can be run", path.display()),
+            (false, _, true) => {
+                format!("`{}` is not a kind of script that can be run", path.display())
+            }
             (_, _, false) => format!("there is no `{}`", path.display()),
         };
         let help = match self.near(&path) {
@@ -101,7 +103,9 @@ fn shebang(path: &Path, text: &str, found: &mut Vec<Diagnostic>) {
     let Some(interpreter) = trimmed.strip_prefix("#!") else { return };
     let why = if !line.starts_with("#!") {
         "`#!` must be the first two bytes of the file"
-    } else if line.ends_with('\r') || text.lines().count() > 1 && text.starts_with(&format!("{line}\r\n")) {
+    } else if line.ends_with('\r')
+        || text.lines().count() > 1 && text.starts_with(&format!("{line}\r\n"))
+    {
         "the line ends in a carriage return, which becomes part of the interpreter's name"
     } else if !interpreter.trim_start().starts_with('/') {
         "the interpreter must be an absolute path"
@@ -122,13 +126,19 @@ fn line(model: &Model, path: &Path, evidence: &Evidence, found: &mut Vec<Diagnos
         return;
     }
     if !evidence.is_complete() {
-        found.push(cannot_tell(&contract::CANNOT_TELL, path, evidence, "a performance line is printed"));
+        found.push(cannot_tell(
+            &contract::CANNOT_TELL,
+            path,
+            evidence,
+            "a performance line is printed",
+        ));
         return;
     }
     if let Some(item) = evidence.prints.first() {
         let shown = readable(&item.text);
         let at = shown.find("performance:").unwrap_or(0);
-        let shown: String = shown[at..].lines().next().unwrap_or_default().chars().take(80).collect();
+        let shown: String =
+            shown[at..].lines().next().unwrap_or_default().chars().take(80).collect();
         let message = format!("`{shown}` is not a line that can be read");
         let help = "the line is `performance: <number> <metric>`";
         found.push(contract::UNREADABLE_METRIC.at(item.place.clone(), message).help(help));
@@ -138,7 +148,9 @@ fn line(model: &Model, path: &Path, evidence: &Evidence, found: &mut Vec<Diagnos
     let help = match evidence.csv.iter().next() {
         Some(csv) => {
             let csv = readable(csv);
-            format!("add `{EXAMPLE}`, or name `{csv}` in `multiple_results` if it holds the numbers")
+            format!(
+                "add `{EXAMPLE}`, or name `{csv}` in `multiple_results` if it holds the numbers"
+            )
         }
         None => format!("add `{EXAMPLE}`"),
     };
@@ -167,7 +179,8 @@ fn csv(model: &Model, path: &Path, file: &str, evidence: &Evidence, found: &mut 
         ),
         (Some(_), None) => (
             format!("the script prints a `performance:` line but never writes `{base}`"),
-            "with `multiple_results` the line is not read: remove the key, or write the file".to_owned(),
+            "with `multiple_results` the line is not read: remove the key, or write the file"
+                .to_owned(),
         ),
         (None, None) => (
             format!("nothing that is executed writes `{base}`"),

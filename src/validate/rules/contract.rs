@@ -70,7 +70,7 @@ Call it `perf_a.csv`, here and in the script."#,
 pub(in crate::validate) const UNREADABLE_METRIC: Rule = Rule {
     id: "MAD044",
     title: "a performance line that cannot be read",
-    severity: Severity::Warning,
+    severity: Severity::Error,
     explanation: r#"The line is `performance:`, white space, a decimal number, white space, a metric. `performance:12 tok/s`
 has no space, `performance: nan x` no number, `performance: 12` no metric.
 

@@ -158,7 +158,7 @@ Correct the name, or add the data set to `data.json`."#,
 pub(in crate::validate) const SLURM_MULTI: Rule = Rule {
     id: "MAD057",
     title: "a setting that a self-managed entry ignores",
-    severity: Severity::Warning,
+    severity: Severity::Note,
     explanation: r#"The script of a `slurm_multi` entry submits its own jobs and runs on the host: nobody reads the
 metrics file that `multiple_results` names, and no data set is provided to it.
 

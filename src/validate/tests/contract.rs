@@ -48,6 +48,11 @@ fn shell() {
         (OK, "( cd /tmp && echo performance: 1 m )"),
         (OK, "cat > gen.sh <<'EOF'\necho performance: 1 m\nEOF\nbash gen.sh"),
         (OK, "grep x log | while read -r v; do echo \"performance: $v m\"; done"),
+        (OK, "x=$(grep tput log.txt | head -1 || echo \"\")\necho \"performance: $x m\""),
+        (OK, "while read -r l; do echo \"$l\"; done < <(echo performance: 1 m)"),
+        (CANNOT_TELL, "exec \"$@\""),
+        (OK, "S=${1:-go}\ngo() { echo performance: 1 m; }\n$S"),
+        (NOTHING, "while [ $# -gt 0 ]; do case $1 in --a) A=$2; shift 2;; esac; done\necho $A"),
         (NOTHING, "# echo performance: 1 m\necho done"),
         (NOTHING, "line=\"performance: $x tok/s\"\necho done"),
         (NOTHING, "line=$(echo \"performance: $x tok/s\")"),
@@ -79,12 +84,23 @@ fn shell() {
 fn scripts_that_scripts_call() {
     const PRINTS: &str = "echo \"performance: 1 m\"\n";
     let calls = [
-        "bash other.sh", "source other.sh", ". ./other.sh", "./other.sh", "exec ./other.sh",
-        "D=$(dirname \"$0\"); bash $D/other.sh", "D=\"$(cd \"$(dirname \"${BASH_SOURCE[0]}\")\" && pwd)\"\n\"$D/other.sh\"",
-        "bash \"${0%/*}/other.sh\"", "cd \"$(dirname \"$0\")\"; sh other.sh", "env A=b bash other.sh",
-        "for f in other.sh; do bash $f; done", "S=(bash other.sh)\n\"${S[@]}\"",
-        "S='bash other.sh'\n$S --fast", "numactl -N 0 bash other.sh | tee log", "mpirun -np 8 bash other.sh",
-        "nohup bash other.sh > log 2>&1 &\nwait\ncat log", "bash \"$MAD_DIR/other.sh\"",
+        "bash other.sh",
+        "source other.sh",
+        ". ./other.sh",
+        "./other.sh",
+        "exec ./other.sh",
+        "D=$(dirname \"$0\"); bash $D/other.sh",
+        "D=\"$(cd \"$(dirname \"${BASH_SOURCE[0]}\")\" && pwd)\"\n\"$D/other.sh\"",
+        "bash \"${0%/*}/other.sh\"",
+        "cd \"$(dirname \"$0\")\"; sh other.sh",
+        "env A=b bash other.sh",
+        "for f in other.sh; do bash $f; done",
+        "S=(bash other.sh)\n\"${S[@]}\"",
+        "S='bash other.sh'\n$S --fast",
+        "numactl -N 0 bash other.sh | tee log",
+        "mpirun -np 8 bash other.sh",
+        "nohup bash other.sh > log 2>&1 &\nwait\ncat log",
+        "bash \"$MAD_DIR/other.sh\"",
         "if x; then S=none.sh; else S=other.sh; fi\nbash $S",
     ];
     for call in calls {
@@ -100,8 +116,14 @@ fn python() {
     let table = [
         (OK, "print('performance: 1 m')"),
         (OK, "import sys\nsys.stdout.write(f'performance: {x:.2f} tok/s\\n')"),
-        (OK, "def main():\n    print('performance: %.2f m' % 3)\nif __name__ == '__main__':\n    main()"),
-        (OK, "import logging\nlogger = logging.getLogger()\nlogger.info('performance: {} m'.format(3))"),
+        (
+            OK,
+            "def main():\n    print('performance: %.2f m' % 3)\nif __name__ == '__main__':\n    main()",
+        ),
+        (
+            OK,
+            "import logging\nlogger = logging.getLogger()\nlogger.info('performance: {} m'.format(3))",
+        ),
         (OK, "line = f'performance: {x} m'\nprint(line)"),
         (OK, "def fmt(x):\n    return f'performance: {x} m'\nprint(fmt(3))"),
         (OK, "class A:\n    def run(self):\n        print('performance:', 3, 'm')\nA().run()"),
@@ -131,8 +153,13 @@ fn python() {
         assert_eq!(line(&files), expected, "{program}");
     }
     assert_eq!(py("print('performance: 1 m')"), OK);
-    for call in ["$MAD_MULTI_NODE_RUNNER bench.py", "torchrun --nproc_per_node=8 bench.py --x",
-        "python3 -m torch.distributed.run --nnodes 1 bench.py", "python -m bench", "./bench.py"] {
+    for call in [
+        "$MAD_MULTI_NODE_RUNNER bench.py",
+        "torchrun --nproc_per_node=8 bench.py --x",
+        "python3 -m torch.distributed.run --nnodes 1 bench.py",
+        "python -m bench",
+        "./bench.py",
+    ] {
         let program = "#!/usr/bin/env python3\nprint('performance: 1 m')";
         assert_eq!(line(&[("s/run.sh", call), ("s/bench.py", program)]), OK, "{call}");
     }
@@ -150,7 +177,8 @@ fn compiled_programs() {
     ];
     for (expected, script, source) in table {
         let script = script.replace("g++ -O2 bench.rs", "g++ -O2 bench.cpp");
-        let files = [("s/run.sh", script.as_str()), ("s/bench.rs", source), ("s/bench.cpp", source)];
+        let files =
+            [("s/run.sh", script.as_str()), ("s/bench.rs", source), ("s/bench.cpp", source)];
         assert_eq!(line(&files), expected, "{script}");
     }
 }
@@ -174,7 +202,11 @@ fn csv_files() {
         assert_eq!(tree.ids().join(" "), expected, "{script}");
     }
     let keys = "\"multiple_results\": \"perf_a.csv\", \"args\": \"--output perf_a.csv\"";
-    assert!(Tree::entry(keys, &[("s/run.sh", "python3 b.py \"$@\""), ("s/b.py", "x = 1")]).ids().is_empty());
+    assert!(
+        Tree::entry(keys, &[("s/run.sh", "python3 b.py \"$@\""), ("s/b.py", "x = 1")])
+            .ids()
+            .is_empty()
+    );
 }
 
 #[test]

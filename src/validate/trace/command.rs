@@ -1,8 +1,9 @@
 //! What single commands do: builtins, filters, and the programs everybody calls.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use brush_parser::ast::FunctionBody;
 use regex::Regex;
 
 use super::shell::{Env, Value, unknown_program};
@@ -29,7 +30,7 @@ impl Tracer<'_> {
         }
         let Some((first, rest)) = words.split_first() else { return out };
         if let Some(body) = env.function(first) {
-            return self.call(env, &body, rest, stdin, place);
+            return self.call(env, first, &body, rest, stdin, place);
         }
         let program = base_name(first);
         if !matches!(program.as_str(), "rm" | "ls" | "test" | "[" | "mkdir" | "unset" | "touch") {
@@ -37,7 +38,8 @@ impl Tracer<'_> {
         }
         match program.as_str() {
             "echo" => {
-                let flags = rest.iter().take_while(|w| matches!(w.as_str(), "-n" | "-e" | "-ne" | "-en"));
+                let flags =
+                    rest.iter().take_while(|w| matches!(w.as_str(), "-n" | "-e" | "-ne" | "-en"));
                 let text = rest[flags.count()..].join(" ");
                 out.push(Item::new(unescape(&format!("{text}\n")), place));
             }
@@ -48,9 +50,12 @@ impl Tracer<'_> {
                 }
                 out.extend_from_slice(stdin);
             }
-            "grep" | "egrep" | "fgrep" | "rg" | "zgrep" => self.grep(env, rest, stdin, place, &mut out),
+            "grep" | "egrep" | "fgrep" | "rg" | "zgrep" => {
+                self.grep(env, rest, stdin, place, &mut out)
+            }
             "awk" | "gawk" | "mawk" | "perl" | "ruby" | "node" => {
-                let inline = program.ends_with("awk") || rest.iter().any(|w| w == "-e" || w == "-ne");
+                let inline =
+                    program.ends_with("awk") || rest.iter().any(|w| w == "-e" || w == "-ne");
                 match inline {
                     true => out.extend(rest.iter().filter_map(|w| printed_literal(w, place))),
                     false => out.push(Item::new(unknown_program(&program), place)),
@@ -67,11 +72,13 @@ impl Tracer<'_> {
                     if rest.len() < 2 {
                         env.args.clone_from(&outer);
                     }
-                    out = self.enter(place, |tracer| tracer.shell_file(env, &path));
+                    out = self.enter(&key(&path), place, |tracer| tracer.shell_file(env, &path));
                     env.args = outer;
                 }
                 // Environments of tools are sourced all the time, and print nothing.
-                _ if rest.first().is_some_and(|n| n.ends_with("activate") || n.contains("conda")) => {}
+                _ if rest
+                    .first()
+                    .is_some_and(|n| n.ends_with("activate") || n.contains("conda")) => {}
                 _ => {
                     let name = rest.first().map_or("", String::as_str);
                     let what = format!("`{name}` is sourced and is not a file of the catalog");
@@ -107,7 +114,9 @@ impl Tracer<'_> {
                 }
             }
             "shift" => {
-                if !env.args.is_empty() {
+                // The entry's own arguments are one hole that stands for all of them.
+                if env.args.len() > 1 || env.args.first().is_some_and(|arg| !arg.starts_with(HOLE))
+                {
                     env.args.remove(0);
                 }
             }
@@ -128,32 +137,36 @@ impl Tracer<'_> {
     fn call(
         &mut self,
         env: &mut Env,
-        body: &brush_parser::ast::FunctionBody,
+        name: &str,
+        body: &FunctionBody,
         args: &[String],
         stdin: &[Item],
         place: &Place,
     ) -> Vec<Item> {
         args.iter().for_each(|word| self.mention(word));
         let outer = std::mem::replace(&mut env.args, args.to_vec());
-        let out = self.enter(place, |tracer| tracer.function_body(env, body, stdin));
+        let out = self.enter(name, place, |tracer| tracer.function_body(env, body, stdin));
         env.args = outer;
         out
     }
 
-    /// Goes one level deeper, if there are levels left.
+    /// Goes one level deeper, into the function or file `what`.
     pub(super) fn enter(
         &mut self,
+        what: &str,
         place: &Place,
         inner: impl FnOnce(&mut Self) -> Vec<Item>,
     ) -> Vec<Item> {
-        if self.depth >= MAX_DEPTH {
-            // Recursion repeats itself: what it prints was seen on the way down.
+        // Recursion repeats itself: what it prints is seen in its first rounds.
+        if !what.is_empty() && self.active.iter().filter(|active| *active == what).count() > 1 {
             return Vec::new();
         }
-        let _ = place;
-        self.depth += 1;
+        if self.active.len() >= MAX_DEPTH {
+            return vec![Item::opaque("the script nests too deep to be followed", place)];
+        }
+        self.active.push(what.to_owned());
         let out = inner(self);
-        self.depth -= 1;
+        self.active.pop();
         out
     }
 
@@ -195,12 +208,12 @@ impl Tracer<'_> {
         place: &Place,
         out: &mut Vec<Item>,
     ) {
-        for item in stdin {
-            out.push(Item { place: item.place.clone(), ..item.clone() });
-        }
+        out.extend_from_slice(stdin);
         if stdin.is_empty() {
-            for name in Self::operands(words).filter(|w| looks_like_file(w)) {
-                out.extend(self.file_content(env, name, place));
+            for name in Self::operands(words) {
+                if self.written.contains_key(&base_name(name)) || looks_like_file(name) {
+                    out.extend(self.file_content(env, name, place));
+                }
             }
         }
     }
@@ -215,7 +228,8 @@ impl Tracer<'_> {
         place: &Place,
         out: &mut Vec<Item>,
     ) {
-        let short = |w: &String, flag| w.starts_with('-') && !w.starts_with("--") && w.contains(flag);
+        let short =
+            |w: &String, flag| w.starts_with('-') && !w.starts_with("--") && w.contains(flag);
         if words.iter().any(|w| short(w, 'q') || short(w, 'c') || short(w, 'l') || w == "--quiet") {
             return;
         }
@@ -269,6 +283,11 @@ impl Tracer<'_> {
     }
 }
 
+/// What a file is known by while it is being followed.
+pub(super) fn key(path: &Path) -> String {
+    format!("{}", path.display())
+}
+
 /// Whether an operand of a filter names a file (and is not its program or a number).
 fn looks_like_file(word: &str) -> bool {
     !word.is_empty()
@@ -280,7 +299,11 @@ fn looks_like_file(word: &str) -> bool {
 
 fn unescape(text: &str) -> String {
     match text.contains('\\') {
-        true => text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r").replace("\\\"", "\""),
+        true => text
+            .replace("\\n", "\n")
+            .replace("\\t", "\t")
+            .replace("\\r", "\r")
+            .replace("\\\"", "\""),
         false => text.to_owned(),
     }
 }

@@ -8,9 +8,11 @@
 //! matters only if it reaches the log.
 
 mod command;
+mod parse;
 mod program;
 mod py;
 mod pytext;
+mod redirect;
 mod shell;
 mod source;
 mod tables;
@@ -31,7 +33,7 @@ pub(super) use text::Item;
 /// Commands followed for one script; more is a generated or a hostile script.
 const MAX_STEPS: usize = 20_000;
 /// Functions and scripts that call each other deeper than this are not followed.
-const MAX_DEPTH: usize = 24;
+const MAX_DEPTH: usize = 48;
 /// The walk, and the parsers, recurse.
 const STACK_BYTES: usize = 256 << 20;
 
@@ -60,7 +62,7 @@ impl Evidence {
 /// Parsed files, shared by all scripts that lead to them.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
-    shell: Cache<PathBuf, Result<Arc<ast::Program>, shell::SyntaxError>>,
+    shell: Cache<PathBuf, Result<Arc<ast::Program>, parse::SyntaxError>>,
     python: Cache<PathBuf, Result<Arc<py::Module>, py::ModuleError>>,
 }
 
@@ -98,7 +100,8 @@ struct Tracer<'a> {
     /// Sources of compiled programs, by the base names of these.
     compiled: HashMap<String, Vec<PathBuf>>,
     steps: usize,
-    depth: usize,
+    /// Functions and files that are being followed, outermost first.
+    active: Vec<String>,
 }
 
 impl<'a> Tracer<'a> {
@@ -110,7 +113,7 @@ impl<'a> Tracer<'a> {
             written: HashMap::new(),
             compiled: HashMap::new(),
             steps: 0,
-            depth: 0,
+            active: Vec::new(),
         }
     }
 
@@ -120,7 +123,8 @@ impl<'a> Tracer<'a> {
             Some("py") => self.python_file(path),
             _ => {
                 let mut env = shell::Env::new(path);
-                self.shell_file(&mut env, path)
+                let place = Place::file(path);
+                self.enter(&command::key(path), &place, |tracer| tracer.shell_file(&mut env, path))
             }
         }
     }
@@ -130,7 +134,9 @@ impl<'a> Tracer<'a> {
             if text::has_needle(&item.text) {
                 self.evidence.prints.push(item);
             } else if let Some(what) = text::opaque_part(&item.text) {
-                let known = self.evidence.unknown.iter().any(|u| u.place == item.place);
+                // Nobody reads more than a few reasons.
+                let unknown = &self.evidence.unknown;
+                let known = unknown.len() >= 8 || unknown.iter().any(|u| u.place == item.place);
                 if !known {
                     let text = what.to_owned();
                     self.evidence.unknown.push(Item { text, ..item });

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use brush_parser::ast;
 
+use super::command::key;
 use super::shell::{Env, unknown_program};
 use super::text::{HOLE, Item, OPAQUE, ROOT};
 use super::word::base_name;
@@ -85,10 +86,15 @@ impl Tracer<'_> {
         match nested {
             Some(out) if known || runner => out,
             // `env`, `exec`, `time` without a command.
-            None if known && rest.iter().all(|w| w.starts_with('-') || w.contains('=')) => Vec::new(),
+            None if known && rest.iter().all(|w| w.starts_with('-') || w.contains('=')) => {
+                Vec::new()
+            }
             nested => {
                 let what = match first.contains([HOLE, OPAQUE]) {
-                    true => Item::opaque("a command comes from a variable this check cannot follow", place),
+                    true => Item::opaque(
+                        "a command comes from a variable this check cannot follow",
+                        place,
+                    ),
                     false => Item::new(unknown_program(&program), place),
                 };
                 let mut out = nested.unwrap_or_default();
@@ -138,7 +144,7 @@ impl Tracer<'_> {
         stdin: &[Item],
         place: &Place,
     ) -> Vec<Item> {
-        self.enter(place, |tracer| match words[0].ends_with(".py") {
+        self.enter("", place, |tracer| match words[0].ends_with(".py") {
             true => tracer.file(env, &words[0], &words[1..], place).unwrap_or_default(),
             false => tracer.run(env, words, stdin, place),
         })
@@ -156,7 +162,10 @@ impl Tracer<'_> {
                 self.written.contains_key(&name)
                     || self.resolve(env, word).is_some_and(|p| self.files.is_file(&p))
             }
-            _ => word.contains('/') && self.resolve(env, word).is_some_and(|p| self.files.is_file(&p)),
+            _ => {
+                word.contains('/')
+                    && self.resolve(env, word).is_some_and(|p| self.files.is_file(&p))
+            }
         }
     }
 
@@ -177,7 +186,7 @@ impl Tracer<'_> {
         }
         let ending = base.rsplit_once('.').map_or("", |(_, ending)| ending);
         if let Some(items) = self.written.get(&base).cloned().filter(|items| !items.is_empty()) {
-            return Some(self.enter(place, |tracer| {
+            return Some(self.enter(name, place, |tracer| {
                 let mut out = Vec::new();
                 for item in items {
                     out.extend(match ending {
@@ -189,14 +198,17 @@ impl Tracer<'_> {
             }));
         }
         let path = self.resolve(env, name).filter(|path| self.files.is_file(path))?;
-        Some(self.enter(place, |tracer| tracer.run_file(env, &path, args, place)))
+        Some(self.enter(&key(&path), place, |tracer| tracer.run_file(env, &path, args, place)))
     }
 
     fn run_file(&mut self, env: &Env, path: &Path, args: &[String], place: &Place) -> Vec<Item> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let shebang = match ending {
             "sh" | "bash" | "slurm" | "sbatch" | "py" => String::new(),
-            _ => self.read(path).and_then(|t| t.lines().next().map(str::to_owned)).unwrap_or_default(),
+            _ => self
+                .read(path)
+                .and_then(|t| t.lines().next().map(str::to_owned))
+                .unwrap_or_default(),
         };
         if ending == "py" || shebang.contains("python") {
             return self.python_file(path);
@@ -224,7 +236,8 @@ impl Tracer<'_> {
                     }
                 }
                 None => {
-                    let what = format!("`{}` is compiled and not part of the catalog", path.display());
+                    let what =
+                        format!("`{}` is compiled and not part of the catalog", path.display());
                     out.push(Item::opaque(&what, place));
                 }
             }
@@ -248,7 +261,7 @@ impl Tracer<'_> {
                 let text = words.next().cloned().unwrap_or_default();
                 let mut inner = env.clone();
                 inner.args = words.skip(1).cloned().collect();
-                return self.enter(place, |tracer| tracer.shell_text(&mut inner, &text, place));
+                return self.enter("", place, |tracer| tracer.shell_text(&mut inner, &text, place));
             } else if !word.starts_with('-') {
                 let args: Vec<String> = words.cloned().collect();
                 if let Some(path) = self.resolve(env, word).filter(|p| self.files.is_file(p)) {
@@ -256,14 +269,15 @@ impl Tracer<'_> {
                     inner.script.clone_from(&path);
                     inner.args = args;
                     inner.branches = 0;
-                    return self.enter(place, |tracer| tracer.shell_file(&mut inner, &path));
+                    return self
+                        .enter(&key(&path), place, |tracer| tracer.shell_file(&mut inner, &path));
                 }
                 return self.file(env, word, &args, place).unwrap_or_else(|| {
                     vec![Item::opaque(&format!("`{word}` is not a file of the catalog"), place)]
                 });
             }
         }
-        self.enter(place, |tracer| {
+        self.enter("", place, |tracer| {
             let run = |item: &Item| tracer.shell_text(&mut env.clone(), &item.text, place);
             stdin.iter().flat_map(run).collect()
         })
@@ -284,11 +298,16 @@ impl Tracer<'_> {
             match word.as_str() {
                 "-c" => {
                     let code = words.get(i + 1).cloned().unwrap_or_default();
-                    return self.enter(place, |tracer| tracer.python_text(&dir, &code, place));
+                    return self.enter("", place, |tracer| tracer.python_text(&dir, &code, place));
                 }
                 "-m" => {
                     let module = words.get(i + 1).cloned().unwrap_or_default();
-                    return self.python_module(env, &module, &words[(i + 2).min(words.len())..], place);
+                    return self.python_module(
+                        env,
+                        &module,
+                        &words[(i + 2).min(words.len())..],
+                        place,
+                    );
                 }
                 "-W" | "-X" => {
                     rest.next();
@@ -298,7 +317,7 @@ impl Tracer<'_> {
                 option if option.starts_with('-') => {}
                 name => {
                     if let Some(path) = self.resolve(env, name).filter(|p| self.files.is_file(p)) {
-                        return self.enter(place, |tracer| tracer.python_file(&path));
+                        return self.enter(&key(&path), place, |tracer| tracer.python_file(&path));
                     }
                     return self.file(env, name, &words[i + 1..], place).unwrap_or_else(|| {
                         vec![Item::opaque(&format!("`{name}` is not a file of the catalog"), place)]
@@ -307,9 +326,12 @@ impl Tracer<'_> {
             }
         }
         if stdin.is_empty() {
-            return vec![Item::opaque(&format!("`{first}` reads a program that is not known"), place)];
+            return vec![Item::opaque(
+                &format!("`{first}` reads a program that is not known"),
+                place,
+            )];
         }
-        self.enter(place, |tracer| {
+        self.enter("", place, |tracer| {
             stdin.iter().flat_map(|item| tracer.python_text(&dir, &item.text, place)).collect()
         })
     }
@@ -328,7 +350,7 @@ impl Tracer<'_> {
         let path = module.replace('.', "/");
         for candidate in [format!("{path}.py"), format!("{path}/__main__.py")] {
             if let Some(path) = self.resolve(env, &candidate).filter(|p| self.files.is_file(p)) {
-                return self.enter(place, |tracer| tracer.python_file(&path));
+                return self.enter(&key(&path), place, |tracer| tracer.python_file(&path));
             }
         }
         // `-m torch.distributed.run x.py` starts a script.

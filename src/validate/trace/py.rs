@@ -221,7 +221,8 @@ impl Tracer<'_> {
             return vec![Item::opaque("a Python text does not parse", place)];
         };
         let file = dir.join("<text>");
-        let program = Program { modules: vec![(Arc::new(module), file, true)], ..Program::default() };
+        let program =
+            Program { modules: vec![(Arc::new(module), file, true)], ..Program::default() };
         let mut out = Vec::new();
         self.python_program(program, Some(place), &mut out);
         out
@@ -232,10 +233,8 @@ impl Tracer<'_> {
             return true;
         }
         let Some(text) = self.read(path) else { return false };
-        let parsed = self
-            .programs
-            .python
-            .get(&path.to_owned(), || Module::parse(&text).map(Arc::new));
+        let parsed =
+            self.programs.python.get(&path.to_owned(), || Module::parse(&text).map(Arc::new));
         match parsed {
             Ok(module) => program.modules.push((module, path.to_owned(), main)),
             Err(error) => {
@@ -301,11 +300,14 @@ impl Tracer<'_> {
     /// A program that Python starts.
     fn python_runs(&mut self, file: &Path, words: &[String], place: &Place, out: &mut Vec<Item>) {
         if words.is_empty() {
-            out.push(Item::opaque("a command comes from a variable this check cannot follow", place));
+            out.push(Item::opaque(
+                "a command comes from a variable this check cannot follow",
+                place,
+            ));
             return;
         }
         let mut env = super::shell::Env::new(file);
-        out.extend(self.enter(place, |tracer| match words {
+        out.extend(self.enter("", place, |tracer| match words {
             [text] => tracer.shell_text(&mut env, text, place),
             words => tracer.run(&mut env, words, &[], place),
         }));

@@ -50,7 +50,10 @@ fn placeholders(text: &str) -> String {
                 out.push(HOLE);
             }
             '%' => {
-                while chars.next_if(|c| !c.is_ascii_alphabetic() && *c != '%' && *c != ' ').is_some() {}
+                while chars
+                    .next_if(|c| !c.is_ascii_alphabetic() && *c != '%' && *c != ' ')
+                    .is_some()
+                {}
                 chars.next();
                 out.push(HOLE);
             }
@@ -127,7 +130,8 @@ impl Flow {
         for _ in 0..4 {
             let before = flow.tainted.len();
             for (name, texts, from) in &edges.assigned {
-                let text = texts.iter().chain(from.iter().filter_map(|n| flow.tainted.get(n))).next();
+                let text =
+                    texts.iter().chain(from.iter().filter_map(|n| flow.tainted.get(n))).next();
                 if let Some(text) = text.cloned() {
                     flow.tainted.entry(name.clone()).or_insert(text);
                 }
@@ -310,9 +314,23 @@ impl<'a> Visitor<'a> for Mentioned {
                 let searches = base == "re"
                     || matches!(
                         name.as_str(),
-                        "search" | "match" | "fullmatch" | "findall" | "finditer" | "compile"
-                            | "startswith" | "endswith" | "find" | "rfind" | "index" | "count"
-                            | "removeprefix" | "strip" | "lstrip" | "split" | "partition"
+                        "search"
+                            | "match"
+                            | "fullmatch"
+                            | "findall"
+                            | "finditer"
+                            | "compile"
+                            | "startswith"
+                            | "endswith"
+                            | "find"
+                            | "rfind"
+                            | "index"
+                            | "count"
+                            | "removeprefix"
+                            | "strip"
+                            | "lstrip"
+                            | "split"
+                            | "partition"
                     );
                 if searches {
                     if let Expr::Attribute(a) = call.func.as_ref()

@@ -3,29 +3,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
+use brush_parser::SourceSpan;
 use brush_parser::ast::{self, SourceLocation as _};
-use brush_parser::{ParseError, Parser, ParserOptions, SourceSpan};
 
-use super::text::{HOLE, Item, has_needle, opaque};
+use super::parse::{line_start, parse};
+use super::redirect::stdin_value;
+use super::text::{HOLE, Item, opaque};
 use super::word::{Expansion, Kind, rooted};
-use super::{MAX_DEPTH, Tracer, tables};
+use super::{Tracer, tables};
 use crate::diagnostic::Place;
 use crate::validate::rules::scripts as rules;
-
-/// Brackets and keywords nested deeper than this are not parsed.
-const MAX_NESTING: usize = 60;
-
-/// Where a script stops to make sense.
-#[derive(Clone, Debug)]
-pub(super) struct SyntaxError {
-    line: usize,
-    column: usize,
-    message: String,
-    /// Too deep to be parsed at all.
-    refused: bool,
-}
 
 /// The value of a variable: what it may be, or the elements of an array.
 #[derive(Clone, Debug)]
@@ -76,7 +64,8 @@ impl Env {
             line: None,
             vars: HashMap::new(),
             functions: HashMap::new(),
-            args: Vec::new(),
+            // The entry's arguments: some, which we do not look at.
+            args: vec![HOLE.to_string()],
             cwd: Some(script.parent().unwrap_or(Path::new("")).to_owned()),
             branches: 0,
             ended: false,
@@ -131,59 +120,6 @@ impl Env {
     }
 }
 
-/// Parses a script; hostile nesting is refused before the parser recurses into it.
-fn parse(text: &str) -> Result<Arc<ast::Program>, SyntaxError> {
-    if let Some(line) = nested_too_deep(text) {
-        let message = format!("nested deeper than {MAX_NESTING} levels");
-        return Err(SyntaxError { line, column: 1, message, refused: true });
-    }
-    // `\r` at line ends would become part of words.
-    let text = text.replace("\r\n", "\n");
-    let mut parser = Parser::new(text.as_bytes(), &ParserOptions::default());
-    parser.parse_program().map(Arc::new).map_err(|error| {
-        let last = (text.lines().count().max(1), 1);
-        let (at, message) = match &error {
-            ParseError::ParsingNear(at) => (Some(at), "syntax error near here".to_owned()),
-            ParseError::ParsingAtEndOfInput => {
-                (None, "the script ends in the middle of a command".to_owned())
-            }
-            ParseError::Tokenizing { inner, position } => (position.as_ref(), inner.to_string()),
-        };
-        let (line, column) = at.map_or(last, |at| (at.line, at.column));
-        SyntaxError { line, column, message, refused: false }
-    })
-}
-
-/// The line in which brackets or blocks nest too deep, counted generously: quotes and
-/// comments are not looked at.
-fn nested_too_deep(text: &str) -> Option<usize> {
-    let mut brackets = 0usize;
-    let mut blocks = 0usize;
-    for (number, line) in text.lines().enumerate() {
-        for byte in line.bytes() {
-            match byte {
-                b'(' | b'{' | b'`' => brackets += 1,
-                b')' | b'}' => brackets = brackets.saturating_sub(1),
-                _ => {}
-            }
-        }
-        // Backquotes open and close alike: two of them nest nothing.
-        let quotes = line.bytes().filter(|b| *b == b'`').count();
-        brackets = brackets.saturating_sub(quotes - quotes % 2);
-        for word in line.split(|c: char| c.is_whitespace() || c == ';') {
-            match word {
-                "if" | "case" | "do" => blocks += 1,
-                "fi" | "esac" | "done" => blocks = blocks.saturating_sub(1),
-                _ => {}
-            }
-        }
-        if brackets > MAX_NESTING || blocks > MAX_NESTING {
-            return Some(number + 1);
-        }
-    }
-    None
-}
-
 impl Tracer<'_> {
     /// The output of a shell script that is a file.
     pub(super) fn shell_file(&mut self, env: &mut Env, path: &Path) -> Vec<Item> {
@@ -213,33 +149,24 @@ impl Tracer<'_> {
 
     /// The output of shell text that is no file: `bash -c`, `$(…)`, `eval`.
     pub(super) fn shell_text(&mut self, env: &mut Env, text: &str, place: &Place) -> Vec<Item> {
-        if self.depth >= MAX_DEPTH {
-            return vec![Item::opaque("commands nest too deep to be followed", place)];
-        }
         let Ok(program) = parse(text) else {
             return vec![Item::opaque("a command text does not parse", place)];
         };
         let outer = env.line.replace(place.clone());
-        let out = self.program(env, &program);
+        let out = self.enter("", place, |tracer| tracer.program(env, &program));
         env.line = outer;
         out
     }
 
     fn program(&mut self, env: &mut Env, program: &ast::Program) -> Vec<Item> {
-        if self.depth >= MAX_DEPTH {
-            let place = env.place(None);
-            return vec![Item::opaque("scripts call each other too deep to be followed", &place)];
-        }
-        self.depth += 1;
         let mut out = Vec::new();
         for list in &program.complete_commands {
             self.list(env, list, &mut out);
         }
-        self.depth -= 1;
         out
     }
 
-    fn list(&mut self, env: &mut Env, list: &ast::CompoundList, out: &mut Vec<Item>) {
+    pub(super) fn list(&mut self, env: &mut Env, list: &ast::CompoundList, out: &mut Vec<Item>) {
         for ast::CompoundListItem(and_or, _) in &list.0 {
             if env.ended {
                 return;
@@ -276,6 +203,11 @@ impl Tracer<'_> {
         match command {
             ast::Command::Simple(simple) => self.simple(env, simple, stdin),
             ast::Command::Compound(compound, redirects) => {
+                let mut stdin = stdin;
+                let place = env.place(compound.location().as_ref());
+                for redirect in redirects.iter().flat_map(|r| &r.0) {
+                    self.redirect_in(env, redirect, &place, &mut stdin);
+                }
                 let out = self.compound(env, compound, stdin);
                 self.redirect_all(env, redirects.as_ref(), out)
             }
@@ -397,7 +329,10 @@ impl Tracer<'_> {
                     let before_command = is_command && words.is_empty();
                     self.assign(env, assignment, &place);
                     if !before_command && is_command {
-                        words.push(Expansion { texts: vec![word.value.clone()], kind: Kind::Single });
+                        words.push(Expansion {
+                            texts: vec![word.value.clone()],
+                            kind: Kind::Single,
+                        });
                     }
                 }
                 Part::Item(ast::CommandPrefixOrSuffixItem::IoRedirect(redirect)) => {
@@ -460,119 +395,11 @@ impl Tracer<'_> {
         }
         env.set(name, value);
     }
-
-    /// What a redirection feeds into a command.
-    fn redirect_in(
-        &mut self,
-        env: &mut Env,
-        redirect: &ast::IoRedirect,
-        place: &Place,
-        stdin: &mut Vec<Item>,
-    ) {
-        match redirect {
-            ast::IoRedirect::HereDocument(_, document) => {
-                let text = match document.requires_expansion {
-                    true => self.expand_document(env, &document.doc.value, place),
-                    false => document.doc.value.clone(),
-                };
-                stdin.push(Item::new(text, place));
-            }
-            ast::IoRedirect::HereString(_, word) => {
-                let texts = self.expand(env, word, place).texts;
-                stdin.extend(texts.into_iter().map(|text| Item::new(text, place)));
-            }
-            ast::IoRedirect::File(_, ast::IoFileRedirectKind::Read, target) => match target {
-                ast::IoFileRedirectTarget::Filename(word) => {
-                    for name in self.expand(env, word, place).texts {
-                        stdin.extend(self.file_content(env, &name, place));
-                    }
-                }
-                ast::IoFileRedirectTarget::ProcessSubstitution(_, sub) => {
-                    self.list(&mut env.clone(), &sub.list, stdin);
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-
-    pub(super) fn redirect_all(
-        &mut self,
-        env: &mut Env,
-        redirects: Option<&ast::RedirectList>,
-        mut out: Vec<Item>,
-    ) -> Vec<Item> {
-        let place = env.place(None);
-        for redirect in redirects.iter().flat_map(|r| &r.0) {
-            out = self.redirect_out(env, redirect, &place, out);
-        }
-        out
-    }
-
-    /// What is left of the output after a redirection.
-    fn redirect_out(
-        &mut self,
-        env: &mut Env,
-        redirect: &ast::IoRedirect,
-        place: &Place,
-        out: Vec<Item>,
-    ) -> Vec<Item> {
-        use ast::{IoFileRedirectKind as K, IoFileRedirectTarget as T, IoRedirect as R};
-        let word = match redirect {
-            R::OutputAndError(word, _) => word,
-            R::File(fd, K::Write | K::Append | K::Clobber, target) if fd.unwrap_or(1) == 1 => {
-                match target {
-                    T::Filename(word) => word,
-                    T::ProcessSubstitution(_, sub) => {
-                        let mut env = env.clone();
-                        let mut shown = Vec::new();
-                        env.vars.insert(super::command::STDIN.to_owned(), stdin_value(&out));
-                        self.list(&mut env, &sub.list, &mut shown);
-                        // `> >(tee log)` is by far the most frequent: it shows its input.
-                        shown.extend(out);
-                        return shown;
-                    }
-                    _ => return out,
-                }
-            }
-            _ => return out,
-        };
-        let names = self.expand(env, word, place).texts;
-        let Some(name) = names.first() else { return out };
-        if matches!(name.as_str(), "/dev/stdout" | "/dev/stderr" | "/dev/tty") {
-            return out;
-        }
-        for name in &names {
-            self.mention(name);
-        }
-        if name != "/dev/null" {
-            self.write(name, out);
-        }
-        Vec::new()
-    }
 }
 
 enum Part<'a> {
     Word(&'a ast::Word),
     Item(&'a ast::CommandPrefixOrSuffixItem),
-}
-
-/// What `read` may find in a variable when these are its input.
-fn stdin_value(stdin: &[Item]) -> Value {
-    let interesting = |item: &&Item| has_needle(&item.text) || super::text::opaque_part(&item.text).is_some();
-    let mut texts: Vec<String> =
-        stdin.iter().filter(interesting).take(8).map(|item| item.text.clone()).collect();
-    if texts.is_empty() {
-        texts.push(HOLE.to_string());
-    }
-    Value::alternatives(texts)
-}
-
-fn line_start(text: &str, line: usize) -> usize {
-    match line {
-        0 | 1 => 0,
-        line => memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(text.len(), |i| i + 1),
-    }
 }
 
 /// A program that is not known; says so.

@@ -49,7 +49,13 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
 /// `{x:.2}` and `%.2f` become holes; `<<` appends what follows the literal.
 fn literal(text: &str) -> String {
     let mut out = String::new();
-    let mut chars = text.replace("\\n", "\n").replace("\\t", "\t").chars().collect::<Vec<_>>().into_iter().peekable();
+    let mut chars = text
+        .replace("\\n", "\n")
+        .replace("\\t", "\t")
+        .chars()
+        .collect::<Vec<_>>()
+        .into_iter()
+        .peekable();
     while let Some(c) = chars.next() {
         match c {
             '{' => {
@@ -76,7 +82,8 @@ mod tests {
     #[test]
     fn comments_are_not_strings() {
         let text = "// \"performance: 1 a\"\n/* \"x\" */ let c = '\"'; let l: &'a str =\n  \"performance: {:.2} b\"; printf(\"v %5.2lf\\n\", \"q\\\"\");";
-        let found: Vec<_> = strings(text).into_iter().map(|(s, l)| (s.replace(HOLE, "#"), l)).collect();
+        let found: Vec<_> =
+            strings(text).into_iter().map(|(s, l)| (s.replace(HOLE, "#"), l)).collect();
         let expected = [("performance: # b", 3), ("v #\n", 3), ("q\\\"", 3)];
         assert_eq!(found, expected.map(|(s, l)| (s.to_owned(), l)));
     }

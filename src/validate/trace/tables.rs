@@ -1,89 +1,95 @@
 //! What is known about programs that scripts call.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Programs whose output never holds a performance line.
-const QUIET: &[&str] = &[
-    ":", "[", "[[", "alias", "apt", "apt-get", "apt-key", "apk", "arch", "aws", "base64", "basename",
-    "bc", "bg", "break", "bunzip2", "bzip2", "chgrp", "chmod", "chown", "cksum", "clear", "cmp",
-    "conda-env", "continue", "cp", "curl", "cut", "date", "dd", "declare", "df", "diff", "dirname",
-    "dirs", "disown", "dmesg", "dnf", "dpkg", "du", "enable", "exit", "export", "expr", "false",
-    "fg", "file", "find", "flock", "free", "fuser", "gdown", "getconf", "getent", "getopt",
-    "getopts", "git", "git-lfs", "gpg", "groups", "gunzip", "gzip", "hash", "help", "hf",
-    "hipconfig", "hostname", "huggingface-cli", "id", "ifconfig", "install", "ip", "iconv", "jobs",
-    "join", "jq", "kill", "killall", "ldconfig", "ldd", "let", "link", "ln", "local", "locale",
-    "logname", "logout", "ls", "lsb_release", "lscpu", "lsmod", "lsof", "lspci", "lsusb", "lzma",
-    "md5sum", "mkdir", "mkfifo", "mktemp", "modprobe", "module", "mount", "mountpoint", "mv", "nc",
-    "netstat", "nproc", "numfmt", "nvidia-smi", "od", "openssl", "patch", "pgrep", "pidof", "ping",
-    "pip", "pip2", "pip3", "pipx", "pkill", "popd", "printenv", "ps", "pushd", "pwd", "read",
-    "readarray", "mapfile", "readlink", "readonly", "realpath", "renice", "reset", "return", "rm",
-    "rmdir", "rocm-smi", "amd-smi", "rocm_agent_enumerator", "rocminfo", "rsync", "s3cmd", "sacct",
-    "scancel", "scontrol", "scp", "seq", "service", "set", "sha1sum", "sha256sum", "shift", "shopt",
-    "shuf", "sinfo", "sleep", "split", "squeue", "ss", "ssh-keygen", "stat", "stty", "su", "sum",
-    "sync", "sysctl", "systemctl", "tar", "test", "top", "touch", "tput", "trap", "true", "truncate",
-    "tty", "type", "typeset", "ulimit", "umask", "umount", "unalias", "uname", "unlink", "unset",
-    "unxz", "unzip", "update-alternatives", "uptime", "users", "virtualenv", "wait", "watch", "wc",
-    "wget", "whereis", "which", "who", "whoami", "xz", "yq", "yum", "zip", "zstd", "yes", "paste",
-    "deactivate", "activate", "add-apt-repository", "useradd", "groupadd", "usermod", "envsubst",
-    "comm", "csplit", "factor", "tsort", "hexdump", "xxd", "strings", "nm", "objdump", "readelf",
-    "strip", "ar", "ranlib", "nvcc-version", "sacctmgr", "salloc-info", "ibstat", "ibv_devinfo",
-    "ibv_devices", "rdma", "ethtool", "taskkill", "loginctl", "localectl", "timedatectl", "nvtop",
-];
+static QUIET: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    words(
+        ": [ [[ activate add-apt-repository alias amd-smi apk apt apt-get apt-key ar arch aws \
+         base64 basename bc bg break bunzip2 bzip2 chgrp chmod chown cksum clear cmp comm \
+         conda-env continue cp csplit curl cut date dd deactivate declare df diff dirname dirs \
+         disown dmesg dnf dpkg du enable envsubst ethtool exit export expr factor false fg file \
+         find flock free fuser gdown getconf getent getopt getopts git git-lfs gpg groupadd \
+         groups gunzip gzip hash help hexdump hf hipconfig hostname huggingface-cli ibstat \
+         ibv_devices ibv_devinfo iconv id ifconfig install ip jobs join jq kill killall \
+         ldconfig ldd let link ln local locale localectl loginctl logname logout ls lsb_release \
+         lscpu lsmod lsof lspci lsusb lzma mapfile md5sum mkdir mkfifo mktemp modprobe module \
+         mount mountpoint mv nc netstat nm nproc numfmt nvcc-version nvidia-smi nvtop objdump \
+         od openssl paste patch pgrep pidof ping pip pip2 pip3 pipx pkill popd printenv ps \
+         pushd pwd ranlib rdma read readarray readelf readlink readonly realpath renice reset \
+         return rm rmdir rocm-smi rocm_agent_enumerator rocminfo rsync s3cmd sacct sacctmgr \
+         salloc-info scancel scontrol scp seq service set sha1sum sha256sum shift shopt shuf \
+         sinfo sleep split squeue ss ssh-keygen stat strings strip stty su sum sync sysctl \
+         systemctl tar taskkill test timedatectl top touch tput trap true truncate tsort tty \
+         type typeset ulimit umask umount unalias uname unlink unset unxz unzip \
+         update-alternatives uptime useradd usermod users virtualenv wait watch wc wget whereis \
+         which who whoami xxd xz yes yq yum zip zstd",
+    )
+});
 
 /// Programs that run the program named by the words after them.
-const WRAPPERS: &[&str] = &[
-    "env", "time", "timeout", "nohup", "nice", "ionice", "taskset", "numactl", "stdbuf", "setsid",
-    "sudo", "unbuffer", "chrt", "command", "builtin", "exec", "torchrun", "accelerate", "deepspeed",
-    "mpirun", "mpiexec", "srun", "xargs", "strace", "ltrace", "gdb", "perf", "rocprof", "rocprofv2",
-    "rocprofv3", "rocprof-compute", "rocprof-sys-run", "omniperf", "omnitrace", "nsys", "ncu",
-    "docker", "podman", "singularity", "apptainer", "enroot", "conda", "mamba", "uv", "poetry",
-    "script", "catchsegv", "coproc", "flock", "parallel", "horovodrun", "colossalai", "ipexrun",
-    "primusrun", "ssh", "pdsh", "clush", "sbatch", "watch", "runtracer.sh", "eatmydata", "then",
-];
+static WRAPPERS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    words(
+        "accelerate apptainer builtin catchsegv chrt clush colossalai command conda coproc \
+         deepspeed docker eatmydata enroot env exec flock gdb horovodrun ionice ipexrun ltrace \
+         mamba mpiexec mpirun ncu nice nohup nsys numactl omniperf omnitrace parallel pdsh perf \
+         podman poetry primusrun rocprof rocprof-compute rocprof-sys-run rocprofv2 rocprofv3 \
+         runtracer.sh sbatch script setsid singularity srun ssh stdbuf strace sudo taskset then \
+         time timeout torchrun unbuffer uv watch xargs",
+    )
+});
 
 /// Filters whose output holds lines of their input.
-const FILTERS: &[&str] = &[
-    "cat", "tac", "tail", "head", "sort", "uniq", "ts", "less", "more", "nl", "fold", "column", "tr",
-    "fmt", "expand", "unexpand", "rev", "pv", "sponge", "ansi2txt", "dos2unix", "zcat", "iconv",
-];
+static FILTERS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    words(
+        "ansi2txt cat column dos2unix expand fmt fold head iconv less more nl pv rev sort \
+         sponge tac tail tr ts unexpand uniq zcat",
+    )
+});
 
 /// Compilers: their source files are what the program they make runs.
-const COMPILERS: &[&str] = &[
-    "rustc", "gcc", "g++", "clang", "clang++", "hipcc", "nvcc", "cc", "c++", "amdclang",
-    "amdclang++", "gfortran", "icpx", "icx", "c99",
-];
+static COMPILERS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    words(
+        "amdclang amdclang++ c++ c99 cc clang clang++ g++ gcc gfortran hipcc icpx icx nvcc \
+         rustc",
+    )
+});
 
 /// Python modules that never print a performance line when run by `-m`.
-const QUIET_MODULES: &[&str] =
-    &["pip", "venv", "virtualenv", "ensurepip", "json", "compileall", "zipfile", "site", "spacy"];
+static QUIET_MODULES: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| words("compileall ensurepip json pip site spacy venv virtualenv zipfile"));
 
 /// Python packages that print no performance line by themselves.
-const LIBRARIES: &[&str] = &[
-    "__future__", "abc", "argparse", "array", "ast", "asyncio", "atexit", "base64", "bisect",
-    "builtins", "bz2", "cmath", "codecs", "collections", "concurrent", "configparser", "contextlib",
-    "copy", "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "dis", "enum", "errno",
-    "faulthandler", "fcntl", "filecmp", "fileinput", "fnmatch", "fractions", "functools", "gc",
-    "getopt", "getpass", "glob", "grp", "gzip", "hashlib", "heapq", "hmac", "html", "http",
-    "importlib", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "locale", "logging",
-    "lzma", "math", "mimetypes", "mmap", "multiprocessing", "numbers", "operator", "os", "pathlib",
-    "pickle", "pkgutil", "platform", "pprint", "pwd", "queue", "random", "re", "resource", "runpy",
-    "sched", "secrets", "select", "selectors", "shelve", "shlex", "shutil", "signal", "site",
-    "socket", "sqlite3", "ssl", "stat", "statistics", "string", "struct", "subprocess", "sys",
-    "sysconfig", "syslog", "tarfile", "tempfile", "textwrap", "threading", "time", "timeit",
-    "tomllib", "trace", "traceback", "tracemalloc", "types", "typing", "unicodedata", "unittest",
-    "urllib", "uuid", "warnings", "weakref", "xml", "zipfile", "zlib", "zoneinfo",
-    "accelerate", "aiohttp", "apex", "bitsandbytes", "boto3", "click", "cpuinfo", "cv2", "datasets",
-    "deepspeed", "diffusers", "docker", "einops", "evaluate", "fire", "flash_attn", "flask", "flax",
-    "grpc", "h5py", "httpx", "huggingface_hub", "imageio", "jax", "jaxlib", "jinja2", "joblib",
-    "keras", "librosa", "lightning", "matplotlib", "ml_dtypes", "mpi4py", "networkx", "nltk",
-    "numba", "numpy", "omegaconf", "onnx", "onnxruntime", "openai", "optax", "optimum", "packaging",
-    "pandas", "peft", "PIL", "plotly", "polars", "prettytable", "prometheus_client", "psutil",
-    "pyarrow", "pydantic", "pynvml", "pytest", "pytorch_lightning", "regex", "requests", "rich",
-    "safetensors", "scipy", "seaborn", "sentencepiece", "setuptools", "simplejson", "six", "skimage",
-    "sklearn", "soundfile", "sympy", "tabulate", "tensorboard", "tensorflow", "termcolor", "tiktoken",
-    "timm", "tokenizers", "toml", "torch", "torchao", "torchaudio", "torchmetrics", "torchvision",
-    "tqdm", "transformers", "triton", "trl", "typer", "typing_extensions", "ujson", "uvicorn",
-    "uvloop", "vllm", "sglang", "wandb", "websockets", "xformers", "yaml", "zmq", "amdsmi",
-    "tomli", "attr", "attrs", "colorama", "loguru", "absl", "orjson", "msgpack", "filelock",
-];
+static LIBRARIES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    words(
+        "__future__ abc absl accelerate aiohttp amdsmi apex argparse array ast asyncio atexit \
+    attr attrs base64 bisect bitsandbytes boto3 builtins bz2 click cmath codecs collections \
+    colorama concurrent configparser contextlib copy cpuinfo csv ctypes cv2 dataclasses \
+    datasets datetime decimal deepspeed difflib diffusers dis docker einops enum errno \
+    evaluate faulthandler fcntl filecmp fileinput filelock fire flash_attn flask flax \
+    fnmatch fractions functools gc getopt getpass glob grp grpc gzip h5py hashlib heapq hmac \
+    html http httpx huggingface_hub imageio importlib inspect io ipaddress itertools jax \
+    jaxlib jinja2 joblib json keras keyword librosa lightning locale logging loguru lzma \
+    math matplotlib mimetypes ml_dtypes mmap mpi4py msgpack multiprocessing networkx nltk \
+    numba numbers numpy omegaconf onnx onnxruntime openai operator optax optimum orjson os \
+    packaging pandas pathlib peft pickle PIL pkgutil platform plotly polars pprint \
+    prettytable prometheus_client psutil pwd pyarrow pydantic pynvml pytest \
+    pytorch_lightning queue random re regex requests resource rich runpy safetensors sched \
+    scipy seaborn secrets select selectors sentencepiece setuptools sglang shelve shlex \
+    shutil signal simplejson site six skimage sklearn socket soundfile sqlite3 ssl stat \
+    statistics string struct subprocess sympy sys sysconfig syslog tabulate tarfile tempfile \
+    tensorboard tensorflow termcolor textwrap threading tiktoken time timeit timm tokenizers \
+    toml tomli tomllib torch torchao torchaudio torchmetrics torchvision tqdm trace \
+    traceback tracemalloc transformers triton trl typer types typing typing_extensions ujson \
+    unicodedata unittest urllib uuid uvicorn uvloop vllm wandb warnings weakref websockets \
+    xformers xml yaml zipfile zlib zmq zoneinfo",
+    )
+});
+
+fn words(text: &'static str) -> HashSet<&'static str> {
+    text.split_whitespace().collect()
+}
 
 pub(super) fn is_quiet(program: &str) -> bool {
     QUIET.contains(&program)

@@ -74,8 +74,10 @@ pub(crate) fn readable(text: &str) -> String {
 /// Whether a metric line in `text` may be read; false is certain.
 pub(crate) fn may_be_read(text: &str) -> bool {
     static VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"^\s+[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?(,?\s*/[A-Za-z]+,?|,)?\s+[^\s,]")
-            .ok()
+        Regex::new(
+            r"^\s+[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?(,?\s*/[A-Za-z]+,?|,)?\s+[^\s,]",
+        )
+        .ok()
     });
     if text.contains("train_samples_per_second") {
         return true;
@@ -131,14 +133,23 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_read() {
         for good in [
-            "performance: 12 tok/s", "x performance: 1.5e3, /s m", "performance: ",
-            "performance: \u{f8f0} tok/s", "performance: \u{f8f0}", "performance:\t-.5 m",
+            "performance: 12 tok/s",
+            "x performance: 1.5e3, /s m",
+            "performance: ",
+            "performance: \u{f8f0} tok/s",
+            "performance: \u{f8f0}",
+            "performance:\t-.5 m",
             "no\nperformance: abc\nperformance: 2 b",
         ] {
             assert!(may_be_read(good), "{good}");
         }
-        for bad in ["performance:12 tok/s", "performance: 12", "performance: nan m",
-            "performance:\u{f8f0} m", "performance: n\u{f8f0} m"] {
+        for bad in [
+            "performance:12 tok/s",
+            "performance: 12",
+            "performance: nan m",
+            "performance:\u{f8f0} m",
+            "performance: n\u{f8f0} m",
+        ] {
             assert!(!may_be_read(bad), "{bad}");
         }
     }

@@ -175,7 +175,8 @@ impl Tracer<'_> {
             items.into_iter().map(|item| item.text.trim().to_owned()).collect();
         texts.dedup();
         texts.truncate(MAX_ALTERNATIVES);
-        if texts.is_empty() {
+        // Nothing, or `|| echo ""`, is what is left of programs that are not looked into.
+        if texts.iter().all(String::is_empty) {
             texts.push(HOLE.to_string());
         }
         texts
@@ -190,7 +191,8 @@ impl Tracer<'_> {
             }
             E::UseDefaultValues { parameter, default_value, .. }
             | E::AssignDefaultValues { parameter, default_value, .. } => {
-                if let Some(value) = self.lookup(env, parameter) {
+                let known = self.lookup(env, parameter);
+                if let Some(value) = known.filter(|v| v.texts.iter().any(|text| *text != hole())) {
                     return value;
                 }
                 match default_value.as_deref() {

@@ -1,0 +1,50 @@
+//! Reading results: what differs from host to host and from run to run becomes a word.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Snapshots with what changes from run to run replaced by a word.
+pub fn check(snapshot: impl FnOnce()) {
+    let mut settings = insta::Settings::clone_current();
+    for (pattern, word) in [
+        (r"/[^\s:,'<\x22]*/\.tmp[A-Za-z0-9]{6}", "[dir]"),
+        (r"\d{8}T\d{6}\.\d{3}Z-\d+", "[run]"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
+        (r"cpu-[a-z0-9._-]+-\d+t\b", "[class]"),
+        (r#"time="[0-9.]+""#, r#"time="[s]""#),
+        (r#"hostname="[^"]*""#, r#"hostname="[host]""#),
+    ] {
+        settings.add_filter(pattern, word);
+    }
+    settings.bind(snapshot);
+}
+
+/// The JSON in a file.
+#[track_caller]
+pub fn json_file(path: &Path) -> Value {
+    let text = super::read(path);
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A record with the values of `keys`, wherever they are, replaced by their key in
+/// brackets: the shape stays.
+pub fn redact(mut value: Value, keys: &[&str]) -> Value {
+    match &mut value {
+        Value::Object(map) => {
+            for (key, inner) in map.iter_mut() {
+                *inner = match keys.contains(&key.as_str()) && !inner.is_null() {
+                    true => format!("[{key}]").into(),
+                    false => redact(inner.take(), keys),
+                };
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                *item = redact(item.take(), keys);
+            }
+        }
+        _ => {}
+    }
+    value
+}
