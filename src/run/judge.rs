@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::measure::runner_attempt;
+use super::measure::{Purpose, runner_attempt};
 use super::{Outcome, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
@@ -163,7 +163,7 @@ impl Session<'_> {
         let engine = self.engine(job)?;
         while !doubts.is_empty() {
             let number = u32::try_from(record.confirmations.len() + 1).unwrap_or(u32::MAX);
-            let execution = self.execute(job, engine, &dir, number, false)?;
+            let execution = self.execute(job, engine, &dir, number, Purpose::Confirm)?;
             if let Some(failure) = &execution.failure {
                 bail!("a confirming execution failed: {failure}");
             }

@@ -16,6 +16,25 @@ use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
 use crate::results::{append_rows, super_records};
 
+/// What an Execution is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    WarmUp,
+    Measure,
+    /// A suspicion is looked at again.
+    Confirm,
+}
+
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Purpose::WarmUp => "warm-up",
+            Purpose::Measure => "execution",
+            Purpose::Confirm => "suspicious, confirming execution",
+        }
+    }
+}
+
 impl Session<'_> {
     pub(super) fn bench(&self, model: &Model) -> Result<Outcome> {
         let job = match self.obstacle(model) {
@@ -60,8 +79,8 @@ impl Session<'_> {
             if failure.is_some() {
                 break;
             }
-            let warmup = number <= job.warmup;
-            let execution = self.execute(job, engine, &dir, number, warmup)?;
+            let purpose = if number <= job.warmup { Purpose::WarmUp } else { Purpose::Measure };
+            let execution = self.execute(job, engine, &dir, number, purpose)?;
             failure.clone_from(&execution.failure);
             executions.push(execution);
         }
@@ -100,14 +119,13 @@ impl Session<'_> {
         engine: &dyn Engine,
         attempt: &Path,
         number: u32,
-        warmup: bool,
+        purpose: Purpose,
     ) -> Result<ExecutionRecord> {
         let dir = attempt.join(format!("execution-{number}"));
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let (lease, gpus) = self.lease(job)?;
         if self.progress {
-            let what = if warmup { "warm-up" } else { "execution" };
-            eprintln!("{}: {what} {number}", job.model.id());
+            eprintln!("{}: {} {number}", job.model.id(), purpose.word());
         }
         let options = self.planner.options;
         let slot = Slot {
@@ -137,7 +155,7 @@ impl Session<'_> {
         };
         let record = ExecutionRecord {
             number,
-            warmup,
+            warmup: purpose == Purpose::WarmUp,
             profiled: false,
             started,
             duration_s: execution.duration_s,
