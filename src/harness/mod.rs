@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use args::HarnessArgs;
@@ -66,9 +66,6 @@ pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(args: HarnessArgs) -> Result<ExitCode> {
     let root = std::env::var_os("MAD_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    if args.options.plan {
-        bail!("the test target has no --plan (MAD_PLAN); `mad benchmark --plan` prints the plan");
-    }
     let context = Context::load(&args.options)?;
     // Trials live as long as the process, and so does what they refer to.
     let options: &'static RunOptions = Box::leak(Box::new(args.options.clone()));

@@ -27,7 +27,7 @@ use crate::diagnostic::Diagnostic;
 use files::{Cache, Files};
 
 pub use dockerfile::{Context, ContextError, ContextErrorKind, context_header, dockerfiles};
-pub use render::{render_github, render_json, render_text};
+pub use render::{render_github, render_json, render_text, summary};
 pub use rules::{RULES, Rule, rule, rules_markdown};
 
 /// Validates entries; what is read from disk is read and analysed once, however many

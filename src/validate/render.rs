@@ -14,8 +14,7 @@ use crate::diagnostic::{Diagnostic, Place, Severity};
 /// Lines longer than this are not shown: nobody reads a snippet of a minified file.
 const MAX_SHOWN: usize = 2_000;
 
-/// The diagnostics as a compiler shows them, with the lines they are about, and a
-/// summary at the end.
+/// The diagnostics as a compiler shows them, with the lines they are about.
 pub fn render_text(diags: &[Diagnostic], catalog: &Catalog, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(100);
@@ -26,8 +25,6 @@ pub fn render_text(diags: &[Diagnostic], catalog: &Catalog, color: bool) -> Stri
         out.push_str(&renderer.render(&report(finding, &mut sources)));
         out.push_str("\n\n");
     }
-    out.push_str(&summary(&findings, catalog.models.len()));
-    out.push('\n');
     out
 }
 
@@ -174,12 +171,11 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// `3 errors, 1 warning in 12 entries`.
-fn summary(findings: &[Finding<'_>], checked: usize) -> String {
-    let entries: HashSet<&str> = findings.iter().flat_map(|f| f.models.iter().copied()).collect();
+/// `3 errors, 1 warning in 2 of 12 entries`: what was found in `checked` entries.
+pub fn summary(diags: &[Diagnostic], checked: usize) -> String {
     let plural =
         |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-    let of = |severity| findings.iter().filter(|f| f.diagnostic.severity == severity).count();
+    let of = |severity| diags.iter().filter(|d| d.severity == severity).count();
     let counts = [
         (of(Severity::Error), "error", "errors"),
         (of(Severity::Warning), "warning", "warnings"),
@@ -187,13 +183,15 @@ fn summary(findings: &[Finding<'_>], checked: usize) -> String {
     ];
     let counts: Vec<String> =
         counts.iter().filter(|c| c.0 > 0).map(|(n, one, many)| plural(*n, one, many)).collect();
+    let all = plural(checked, "entry", "entries");
     if counts.is_empty() {
-        return format!("{}: nothing to complain about", plural(checked, "entry", "entries"));
+        return format!("{all}: nothing to complain about");
     }
     let counts = counts.join(", ");
-    match entries.len() {
+    let concerned: HashSet<&str> = diags.iter().filter_map(|d| d.model.as_deref()).collect();
+    match concerned.len() {
         0 => counts,
-        n => format!("{counts} in {}", plural(n, "entry", "entries")),
+        n => format!("{counts} in {n} of {all}"),
     }
 }
 
