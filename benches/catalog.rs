@@ -13,7 +13,8 @@ const MIB: f64 = (1 << 20) as f64;
 
 fn main() -> ExitCode {
     let mut table = Table::default();
-    for (entries, scripts, limit_ms, least) in [(150, 75, 20.0, None), (10_000, 500, 500.0, Some(3.0))]
+    for (entries, scripts, limit_ms, least) in
+        [(150, 75, 20.0, None), (10_000, 500, 500.0, Some(3.0))]
     {
         let dir = tempfile::tempdir().expect("a temporary directory");
         catalog::generate(dir.path(), entries, scripts);
