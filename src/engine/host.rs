@@ -2,7 +2,7 @@
 //! machine, without a container.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,8 @@ impl Engine for HostEngine {
         if let Some(path) = results.filter(|p| p.is_file()) {
             // Kept beside the log; the work directory goes.
             let kept = slot.dir.join("results.csv");
-            fs::copy(&path, &kept).with_context(|| format!("cannot keep {}", path.display()))?;
+            copy_masked(&path, &kept, Masker::new(job.secrets.iter().cloned()))
+                .with_context(|| format!("cannot keep {}", path.display()))?;
             execution.results = Some(kept);
         }
         if !slot.keep_work
@@ -243,6 +244,24 @@ impl Sink {
         self.masker.finish(&mut rest);
         self.write(&rest);
         (self.scanner.finish(), self.trouble)
+    }
+}
+
+/// Copies the file `from` to `to` without the secrets in it.
+fn copy_masked(from: &Path, to: &Path, mut masker: Masker) -> std::io::Result<()> {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let (mut buffer, mut masked) = (vec![0; 64 << 10], Vec::new());
+    loop {
+        let n = from.read(&mut buffer)?;
+        match n {
+            0 => masker.finish(&mut masked),
+            n => masker.feed(&buffer[..n], &mut masked),
+        }
+        to.write_all(&masked)?;
+        masked.clear();
+        if n == 0 {
+            return Ok(());
+        }
     }
 }
 

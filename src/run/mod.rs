@@ -81,11 +81,12 @@ impl<'a> Session<'a> {
     /// When the run directory cannot be made.
     pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Session<'a>> {
         let dir = RunDir::open(&planner.options.run_dir, &record::run_id())?;
+        let masker = planner.masker();
         dir.write_run(&RunRecord {
             schema: "mad-run/1".to_owned(),
             id: dir.id.clone(),
             started: record::now(),
-            command: std::env::args().collect(),
+            command: std::env::args().map(|w| masker.mask_str(&w).into_owned()).collect(),
             root: planner.catalog.root.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: planner.machine.clone(),
