@@ -163,7 +163,7 @@ impl Planner<'_> {
 
     /// A host that is described in a file is planned for, never measured.
     fn gate_described(&self) -> Option<String> {
-        let file = self.options.machine.as_ref()?;
+        let file = self.options.machine.as_ref().filter(|_| !self.options.plan)?;
         Some(format!("would run on the host in {}, which is not this one", file.display()))
     }
 
