@@ -136,6 +136,19 @@ impl Baseline {
         medians
     }
 
+    /// The unit word that a metric was last accepted with.
+    pub fn unit(&self, metric_key: &str) -> Option<&str> {
+        let mut newest_first = self.accepted.iter().rev();
+        newest_first.find_map(|a| a.metrics.get(metric_key)).map(|m| m.metric.as_str())
+    }
+
+    /// Median of the [window](Baseline::window) of a metric that was measured in `unit`;
+    /// none if it has no numbers in that unit.
+    pub fn median_in(&self, metric_key: &str, unit: &str) -> Option<f64> {
+        let window = self.window(metric_key);
+        (self.unit(metric_key) == Some(unit) && !window.is_empty()).then(|| median(&window))
+    }
+
     /// Keys of the metrics that the current level has numbers of.
     pub fn metric_keys(&self) -> BTreeSet<&str> {
         self.current().flat_map(|accepted| accepted.metrics.keys()).map(String::as_str).collect()

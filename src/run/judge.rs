@@ -50,6 +50,11 @@ impl Session<'_> {
         if let Some(failure) = &measurement.failure {
             return Ok(Outcome::failed("execution", format!("nothing to judge: {failure}")));
         }
+        let values = measurement.values();
+        let units = values.iter().map(|(key, s)| (key.as_str(), s[0].metric.as_str()));
+        if let Err(e) = self.store.refuse_other_units(&baseline, units) {
+            return Ok(Outcome::failed("baseline", e.to_string()));
+        }
         let verdict = self.verdict(&job, &baseline, &measurement, &guard)?;
         Ok(outcome(&verdict).with(self.verdict_properties(&job, &measurement, &verdict)))
     }
@@ -169,8 +174,8 @@ impl Session<'_> {
             let value = regress::median(&numbers);
             add("metric", key.clone());
             add("value", value.to_string());
-            let accepted = baseline.as_ref().map(|b| regress::median(&b.window(&key)));
-            if let Some(accepted) = accepted.filter(|a| a.is_finite()) {
+            let accepted = baseline.as_ref().and_then(|b| b.median_in(&key, &samples[0].metric));
+            if let Some(accepted) = accepted {
                 add("baseline", accepted.to_string());
                 if accepted != 0.0 {
                     add("change", format!("{:+.2}%", (value / accepted - 1.0) * 100.0));
