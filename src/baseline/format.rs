@@ -122,12 +122,6 @@ impl Baseline {
         self.accepted.iter().filter(move |accepted| accepted.level == level)
     }
 
-    /// The unit word of a metric, as it was accepted last.
-    pub fn unit(&self, metric_key: &str) -> Option<&str> {
-        let newest = self.accepted.iter().rev().find_map(|a| a.metrics.get(metric_key))?;
-        Some(&newest.metric)
-    }
-
     /// Medians, oldest first, of at most the last [`WINDOW`] accepted runs of the current
     /// level that have the metric: what [`judge`](crate::regress::judge) compares with.
     pub fn window(&self, metric_key: &str) -> Vec<f64> {
@@ -140,6 +134,19 @@ impl Baseline {
             .collect();
         medians.reverse();
         medians
+    }
+
+    /// The unit word that a metric was last accepted with.
+    pub fn unit(&self, metric_key: &str) -> Option<&str> {
+        let mut newest_first = self.accepted.iter().rev();
+        newest_first.find_map(|a| a.metrics.get(metric_key)).map(|m| m.metric.as_str())
+    }
+
+    /// Median of the [window](Baseline::window) of a metric that was measured in `unit`;
+    /// none if it has no numbers in that unit.
+    pub fn median_in(&self, metric_key: &str, unit: &str) -> Option<f64> {
+        let window = self.window(metric_key);
+        (self.unit(metric_key) == Some(unit) && !window.is_empty()).then(|| median(&window))
     }
 
     /// Keys of the metrics that the current level has numbers of.

@@ -85,7 +85,8 @@ impl Store {
         let created = loaded.is_none();
         let mut baseline = loaded.unwrap_or_else(|| Baseline::new(key));
         refuse_repetition(&path, &baseline, &run)?;
-        refuse_other_units(&path, &baseline, &run)?;
+        let units = run.metrics.iter().map(|(key, m)| (key.as_str(), m.metric.as_str()));
+        self.refuse_other_units(&baseline, units)?;
 
         let new_level = !created && baseline.leaves_level(&run, tolerance);
         let level = baseline.current_level() + u32::from(created || new_level);
@@ -115,6 +116,56 @@ impl Store {
             }
         }
         (baselines, errors)
+    }
+
+    /// Compares the units of metrics, by metric key, with those they were accepted with.
+    ///
+    /// # Errors
+    /// At the first that differs.
+    pub fn refuse_other_units<'a>(
+        &self,
+        baseline: &Baseline,
+        units: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), BaselineError> {
+        for (key, now) in units {
+            if let Some(was) = baseline.unit(key).filter(|was| *was != now) {
+                return Err(BaselineError::UnitChanged {
+                    path: self.path(&baseline.key()),
+                    key: key.to_owned(),
+                    was: was.to_owned(),
+                    now: now.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the baselines of a model, on one class of machines or on all, even damaged
+    /// ones; returns the files that are gone.
+    pub fn remove_model(
+        &self,
+        model: &str,
+        machine_class: Option<&str>,
+    ) -> Result<Vec<PathBuf>, BaselineError> {
+        let mut problems = Vec::new();
+        let mut files = self.files(&mut problems);
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(problem);
+        }
+        let (name, class) = (slug(model) + ".json", machine_class.map(slug));
+        let inside = |path: &PathBuf| path.parent().and_then(Path::file_name).map(|n| n.to_owned());
+        files.retain(|path| {
+            path.file_name().is_some_and(|n| n == name.as_str())
+                && class.as_ref().is_none_or(|c| inside(path).is_some_and(|n| n == c.as_str()))
+        });
+        if files.is_empty() {
+            return Ok(files);
+        }
+        let _lock = self.lock()?;
+        for path in &files {
+            fs::remove_file(path).map_err(io_error("remove", path))?;
+        }
+        Ok(files)
     }
 
     /// Removes the baseline of a key, even a damaged one; says whether there was one.
@@ -184,25 +235,6 @@ fn refuse_repetition(
             by: before.by.clone(),
         }),
     }
-}
-
-fn refuse_other_units(
-    path: &Path,
-    baseline: &Baseline,
-    run: &Accepted,
-) -> Result<(), BaselineError> {
-    for (key, metric) in &run.metrics {
-        let newest = baseline.accepted.iter().rev().find_map(|a| a.metrics.get(key));
-        if let Some(before) = newest.filter(|before| before.metric != metric.metric) {
-            return Err(BaselineError::UnitChanged {
-                path: path.to_owned(),
-                key: key.clone(),
-                was: before.metric.clone(),
-                now: metric.metric.clone(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Reads and checks one file; `None` if there is none.

@@ -86,7 +86,7 @@ impl BaselineCommand {
         };
         match self {
             BaselineCommand::Accept(accept) => accept.run(global, &catalog),
-            BaselineCommand::List => list(global, &catalog, None),
+            BaselineCommand::List => list(global, &catalog),
             BaselineCommand::Show { model } => show(global, &catalog, model),
             BaselineCommand::Diff { run, place } => diff(global, &catalog, run, &place.run_dir),
             BaselineCommand::Rm { model, machine_class } => {
@@ -99,9 +99,12 @@ impl BaselineCommand {
 impl Accept {
     fn run(&self, global: &Global, catalog: &Catalog) -> Result<Exit> {
         let selected = super::select(catalog, &self.words, &[])?;
-        let wanted = |m: &Measurement| {
-            self.words.is_empty() || selected.iter().any(|s| s.id() == m.id || s.name == m.model)
+        // A plain name means the entry with whatever arguments it ran.
+        let means = |s: &Model, m: &Measurement| {
+            s.id() == m.id || s.extra_args.is_empty() && s.name == m.model
         };
+        let wanted =
+            |m: &Measurement| self.words.is_empty() || selected.iter().any(|s| means(s, m));
         let mut accepted = Vec::new();
         let mut refused = Vec::new();
         for run in self.runs()? {
@@ -211,11 +214,9 @@ fn who() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// All baselines, or those of one entry; broken files are named and make it fail.
-fn list(global: &Global, catalog: &Catalog, model: Option<&str>) -> Result<Exit> {
+/// All baselines; broken files are named and make it fail.
+fn list(global: &Global, catalog: &Catalog) -> Result<Exit> {
     let (found, problems) = store(catalog).list();
-    let found: Vec<_> =
-        found.into_iter().filter(|(_, b)| model.is_none_or(|m| b.model == m)).collect();
     for problem in &problems {
         eprintln!("error: {problem}");
     }
@@ -252,10 +253,14 @@ fn show(global: &Global, catalog: &Catalog, model: &str) -> Result<Exit> {
         eprintln!("error: {problem}");
     }
     let found: Vec<_> = found.into_iter().filter(|(_, b)| b.model == model).collect();
-    if global.json {
-        return list(global, catalog, Some(model));
+    if found.is_empty() {
+        eprintln!("error: no baseline of {model}");
     }
-    for (path, b) in &found {
+    if global.json {
+        let all: Vec<&Baseline> = found.iter().map(|(_, b)| b).collect();
+        print_json(&json!({ "schema": "mad-baselines/1", "baselines": all }))?;
+    }
+    for (path, b) in found.iter().filter(|_| !global.json) {
         print(&format!(
             "{} on {} ({} GPUs{}), {}\n",
             b.model,
@@ -279,9 +284,6 @@ fn show(global: &Global, catalog: &Catalog, model: &str) -> Result<Exit> {
             }
         }
         print(&table.to_string())?;
-    }
-    if found.is_empty() {
-        eprintln!("error: no baseline of {model}");
     }
     let good = problems.is_empty() && !found.is_empty();
     Ok(if good { Exit::Ok } else { Exit::Findings })
@@ -328,22 +330,12 @@ fn diff(global: &Global, catalog: &Catalog, run: &str, base: &std::path::Path) -
 }
 
 fn remove(catalog: &Catalog, model: &str, class: Option<&str>) -> Result<Exit> {
-    let store = store(catalog);
-    let (found, problems) = store.list();
-    for problem in &problems {
-        eprintln!("error: {problem}");
+    let removed = store(catalog).remove_model(model, class)?;
+    for path in &removed {
+        print(&format!("removed {}\n", path.display()))?;
     }
-    let mut removed = 0;
-    for (path, b) in found {
-        if b.model == model && class.is_none_or(|c| b.machine_class == c) {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-            print(&format!("removed {}\n", path.display()))?;
-            removed += 1;
-        }
-    }
-    if removed == 0 {
+    if removed.is_empty() {
         eprintln!("error: no baseline of {model}; `mad baseline list` lists them");
     }
-    Ok(if removed > 0 { Exit::Ok } else { Exit::Findings })
+    Ok(if removed.is_empty() { Exit::Findings } else { Exit::Ok })
 }

@@ -2,7 +2,7 @@
 //! machine, without a container.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl Engine for HostEngine {
         if let Some(path) = results.filter(|p| p.is_file()) {
             // Kept beside the log; the work directory goes.
             let kept = slot.dir.join("results.csv");
-            keep_results(job, &path, &kept)
+            copy_masked(&path, &kept, Masker::new(job.secrets.iter().cloned()))
                 .with_context(|| format!("cannot keep {}", path.display()))?;
             execution.results = Some(kept);
         }
@@ -243,22 +243,18 @@ impl Sink {
     }
 }
 
-/// Copies the results file, secrets replaced.
-fn keep_results(job: &Job, from: &Path, to: &Path) -> std::io::Result<()> {
-    let mut masker = Masker::new(job.secrets.iter().cloned());
-    if masker.is_empty() {
-        return fs::copy(from, to).map(|_| ());
-    }
-    let (mut source, mut target) = (File::open(from)?, File::create(to)?);
-    let (mut chunk, mut masked) = (vec![0; 64 << 10], Vec::new());
+/// Copies the file `from` to `to` without the secrets in it.
+fn copy_masked(from: &Path, to: &Path, mut masker: Masker) -> std::io::Result<()> {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let (mut buffer, mut masked) = (vec![0; 64 << 10], Vec::new());
     loop {
-        let n = std::io::Read::read(&mut source, &mut chunk)?;
-        masked.clear();
+        let n = from.read(&mut buffer)?;
         match n {
             0 => masker.finish(&mut masked),
-            n => masker.feed(&chunk[..n], &mut masked),
+            n => masker.feed(&buffer[..n], &mut masked),
         }
-        target.write_all(&masked)?;
+        to.write_all(&masked)?;
+        masked.clear();
         if n == 0 {
             return Ok(());
         }

@@ -11,6 +11,7 @@ pub use job::Job;
 
 use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
+use crate::contract::Masker;
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
 
@@ -83,7 +84,15 @@ impl Planner<'_> {
         self.job(model).baseline_key()
     }
 
-    /// The command that runs this entry elsewhere, with the options that matter.
+    /// Replaces the secrets of the host and of the context, which the command line can
+    /// hold.
+    pub fn masker(&self) -> Masker {
+        let context = ["env_vars", "docker_env_vars"].into_iter();
+        Masker::new(job::secrets(&context.flat_map(|key| self.context.items(key)).collect()))
+    }
+
+    /// The command that runs this entry elsewhere, with the options that matter; secrets
+    /// in it are masked.
     pub fn command_for(&self, model: &Model) -> String {
         let mut words = vec!["mad".to_owned(), "benchmark".to_owned(), model.id()];
         let mut flag = |name: &str, value: Option<String>| {
@@ -102,6 +111,6 @@ impl Planner<'_> {
         flag("warmup", o.warmup.map(|n| n.to_string()));
         let output = path(&o.output);
         flag("output", (output != "perf.csv").then_some(output));
-        shell_words::join(words)
+        self.masker().mask_str(&shell_words::join(words)).into_owned()
     }
 }

@@ -68,6 +68,11 @@ impl Session<'_> {
         if let Some(failure) = &measurement.failure {
             return Ok(Outcome::failed("execution", format!("nothing to judge: {failure}")));
         }
+        let values = measurement.values();
+        let units = values.iter().map(|(key, s)| (key.as_str(), s[0].metric.as_str()));
+        if let Err(e) = self.store.refuse_other_units(&baseline, units) {
+            return Ok(Outcome::failed("baseline", e.to_string()));
+        }
         let verdict = self.verdict(&job, &baseline, &measurement, &guard)?;
         Ok(outcome(&verdict).with(self.verdict_properties(&job, &measurement, &verdict)))
     }
@@ -132,13 +137,6 @@ impl Session<'_> {
                 ));
                 continue;
             };
-            if let Some(unit) = baseline.unit(key).filter(|unit| *unit != samples[0].metric) {
-                record.problems.push(format!(
-                    "{key}: accepted as `{unit}`, measured as `{}`: not comparable",
-                    samples[0].metric
-                ));
-                continue;
-            }
             let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
             let policy = self.policy(job, key, samples[0]);
             let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
@@ -194,8 +192,8 @@ impl Session<'_> {
             let value = regress::median(&numbers);
             add("metric", key.clone());
             add("value", value.to_string());
-            let accepted = baseline.as_ref().map(|b| regress::median(&b.window(&key)));
-            if let Some(accepted) = accepted.filter(|a| a.is_finite()) {
+            let accepted = baseline.as_ref().and_then(|b| b.median_in(&key, &samples[0].metric));
+            if let Some(accepted) = accepted {
                 add("baseline", accepted.to_string());
                 if accepted != 0.0 {
                     add("change", format!("{:+.2}%", (value / accepted - 1.0) * 100.0));

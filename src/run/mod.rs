@@ -88,11 +88,12 @@ impl<'a> Session<'a> {
         for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
             tracing::warn!("{line}");
         }
+        let masker = planner.masker();
         dir.write_run(&RunRecord {
             schema: "mad-run/1".to_owned(),
             id: dir.id.clone(),
             started: record::now(),
-            command: std::env::args().collect(),
+            command: std::env::args().map(|w| masker.mask_str(&w).into_owned()).collect(),
             root: planner.catalog.root.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: planner.machine.clone(),

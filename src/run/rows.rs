@@ -83,7 +83,7 @@ pub(super) fn of_measurement<'m>(
                 row.set("model", format!("{}_{name}", measurement.model));
             }
             row.set("performance", text).set("metric", &first.metric).set("status", "SUCCESS");
-            let accepted = baseline.map(|b| median(&b.window(&key)));
+            let accepted = baseline.and_then(|b| b.median_in(&key, &first.metric));
             if let Some(accepted) = accepted.filter(|a| a.is_normal()) {
                 row.set("relative_change", format!("{:.4}", value / accepted - 1.0));
             }
