@@ -15,6 +15,9 @@ impl Table {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
             .set_header(titles);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         Table(table)
     }
 
