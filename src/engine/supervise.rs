@@ -147,7 +147,7 @@ async fn lifeline() -> bool {
     let Ok(mut pipe) = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe) else {
         return std::future::pending().await;
     };
-    matches!(pipe.read_u8().await, Ok(_))
+    pipe.read_u8().await.is_ok()
 }
 
 /// SIGTERM to the script and all it started, and SIGKILL to what is left after the

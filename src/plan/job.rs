@@ -209,7 +209,7 @@ impl Planner<'_> {
                 )),
             }
         }
-        let entry_env = model.entry().env_vars.iter().flat_map(|object| text_items(object));
+        let entry_env = model.entry().env_vars.iter().flat_map(text_items);
         // Low to high: what the entry wants, what the user wants.
         env.extend(entry_env);
         env.extend(self.context.items("env_vars"));
