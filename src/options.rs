@@ -1,6 +1,7 @@
 //! The flags of everything that runs, with their environment forms: one definition
 //! for `mad` and for the test target.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -220,6 +221,17 @@ impl Context {
             .find_map(|key| self.text(key)?.parse().ok())
     }
 
+    /// `docker_gpus`: the GPUs to choose from, by index.
+    pub fn gpus(&self) -> Option<BTreeSet<u32>> {
+        gpu_list(&self.text("docker_gpus")?).ok()
+    }
+
+    /// Keys that mean nothing without a container, and are left out on the host.
+    pub fn without_meaning_on_host(&self) -> Vec<&str> {
+        let keys = ["docker_mounts", "docker_build_arg", "docker_cpus", "MAD_CONTAINER_IMAGE"];
+        keys.into_iter().filter(|key| self.0.contains_key(*key)).collect()
+    }
+
     /// Keys that the host engine cannot honour.
     pub fn unusable_on_host(&self) -> Vec<&str> {
         NOT_ON_HOST.into_iter().filter(|key| self.0.contains_key(*key)).collect()
@@ -250,6 +262,12 @@ impl Context {
                 wrong.push(format!("`{key}` must be a count, or -1 for all"));
             }
         }
+        if let Some(value) = self.0.get("docker_gpus") {
+            match scalar_text(value).as_deref().map(gpu_list) {
+                Some(Ok(_)) => {}
+                _ => wrong.push("`docker_gpus` must be a list such as \"0,2-4\"".to_owned()),
+            }
+        }
         if self.0.contains_key("slurm")
             && (self.0.contains_key("k8s") || self.0.contains_key("kubernetes"))
         {
@@ -260,6 +278,18 @@ impl Context {
             false => bail!("additional context: {}", wrong.join("; ")),
         }
     }
+}
+
+/// `0,2-4` as a set.
+fn gpu_list(text: &str) -> Result<BTreeSet<u32>, std::num::ParseIntError> {
+    let mut list = BTreeSet::new();
+    for part in crate::catalog::split_commas(text) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        // A host has fewer GPUs than this; a typo must not fill the memory.
+        let last: u32 = last.trim().parse()?;
+        list.extend(first.trim().parse()?..=last.min(4096));
+    }
+    Ok(list)
 }
 
 fn overlay(map: &mut Map<String, Value>, value: Value) -> Result<()> {

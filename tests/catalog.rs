@@ -160,7 +160,7 @@ fn five_thousand_entries() {
     let listed = fixture.target(&["--list"]).run().exits(0);
     assert_eq!(listed.stdout.lines().count(), 15_001);
     let case = fixture.target(&["--exact", "validate::m4321"]).run().exits(0);
-    case.says(&["validate::m4321 ... ok", "15000 filtered out"]);
+    case.says(&["validate::m4321 ... ok", "1 passed"]);
 }
 
 #[test]

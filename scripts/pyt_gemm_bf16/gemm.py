@@ -26,8 +26,9 @@ CPU_SIZES = [(256, 256, 256), (16, 512, 512)]
 WINDOWS = 20
 WARM_UP_SECONDS = 0.5
 WINDOW_SECONDS = 0.02
-# bf16 keeps eight significant bits; the result is rounded to them once.
-RELATIVE_TOLERANCE = 2.0**-7
+# bf16 keeps eight significant bits. The result is rounded to them once, partial sums of a
+# product that is split along k once more; a misplaced value is off by far more than this.
+RELATIVE_TOLERANCE = 2.0**-5
 
 
 def pick_device(torch):
@@ -117,7 +118,7 @@ def main():
     try:
         import torch
     except ImportError as error:
-        return f"torch cannot be imported by {sys.executable} ({error}): run this entry in its container"
+        return f"{sys.executable} cannot import torch ({error}): run this entry in its container"
     device, name = pick_device(torch)
     if device is None:
         return name

@@ -16,9 +16,16 @@ if [[ -n ${MAD_SECRETS_HFTOKEN:-} ]]; then
     export HF_TOKEN=$MAD_SECRETS_HFTOKEN
 fi
 
+example=examples/pytorch/language-modeling/run_clm.py
+[[ -f $example ]] || {
+    echo "$example not found: this entry runs inside a clone of its url" >&2
+    exit 1
+}
 python3 check_setup.py
 # The examples must match the installed library, not whatever the clone has checked out.
 version=$(python3 -c 'import transformers; print(transformers.__version__)')
+git rev-parse --quiet --verify "v$version^{commit}" >/dev/null ||
+    git fetch --quiet --depth 1 origin tag "v$version"
 git -c advice.detachedHead=false checkout --quiet "v$version"
 
 options=(
@@ -36,7 +43,6 @@ options=(
     --seed 42
     --output_dir output
 )
-example=examples/pytorch/language-modeling/run_clm.py
 rm -rf output
 if [[ $gpus -gt 1 ]]; then
     read -r -a runner <<<"${MAD_MULTI_NODE_RUNNER:-torchrun --standalone --nproc_per_node=$gpus}"

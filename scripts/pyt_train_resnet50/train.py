@@ -113,7 +113,10 @@ def main():
         import torch
         import torchvision
     except ImportError as error:
-        return f"{error.name or 'torch'} cannot be imported by {sys.executable} ({error}): run this entry in its container"
+        return (
+            f"{sys.executable} cannot import torch and torchvision ({error}): "
+            "run this entry in its container"
+        )
     try:
         world = whole("WORLD_SIZE", 1, 1, 65536)
         rank = whole("RANK", 0, 0, 65535)

@@ -170,7 +170,7 @@ def main():
     try:
         import torch
     except ImportError as error:
-        return f"torch cannot be imported by {sys.executable} ({error}): run this entry in its container"
+        return f"{sys.executable} cannot import torch ({error}): run this entry in its container"
     try:
         world = whole("WORLD_SIZE", 1, 1, 65536)
         rank = whole("RANK", 0, 0, 65535)

@@ -168,20 +168,6 @@ impl Store {
         Ok(files)
     }
 
-    /// Removes the baseline of a key, even a damaged one; says whether there was one.
-    pub fn remove(&self, key: &Key) -> Result<bool, BaselineError> {
-        let path = self.path(key);
-        if !path.exists() {
-            return Ok(false);
-        }
-        let _lock = self.lock()?;
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(io_error("remove", &path)(error)),
-        }
-    }
-
     /// One writer at a time, also across processes. The directory itself is locked, so that
     /// no lock file ends up in version control; the lock goes with the returned handle.
     fn lock(&self) -> Result<File, BaselineError> {

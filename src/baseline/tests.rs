@@ -219,9 +219,10 @@ fn a_list_reports_everything() {
 #[test]
 fn removed_even_when_damaged() {
     let (_dir, store) = store();
-    assert!(!store.remove(&key()).unwrap());
+    let remove = || store.remove_model(&key().model, None).unwrap();
+    assert!(remove().is_empty());
     write(&store.path(&key()), "{");
-    assert!(store.remove(&key()).unwrap());
+    assert_eq!(remove(), [store.path(&key())]);
     assert!(!store.exists(&key()));
 }
 

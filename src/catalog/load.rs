@@ -22,23 +22,32 @@ impl Catalog {
     /// Reads the catalog below `root`: `models.json`, then every
     /// `scripts/<dir>/models.json`, and `mad.toml`.
     pub fn load(root: &Path) -> Catalog {
-        let mut problems = Vec::new();
-        let config = Config::load(root, &mut problems);
-        let mut loader = Loader { root, models: Vec::new(), problems };
+        let mut loader = Loader::new(root);
         loader.discover();
         loader.drop_duplicates();
-        let Loader { models, problems, .. } = loader;
-        Catalog { root: root.to_owned(), config, models, problems }
+        loader.finish()
     }
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     root: &'a Path,
+    config: Config,
     models: Vec<Model>,
     problems: Vec<Diagnostic>,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    pub(super) fn new(root: &'a Path) -> Self {
+        let mut problems = Vec::new();
+        let config = Config::load(root, &mut problems);
+        Loader { root, config, models: Vec::new(), problems }
+    }
+
+    pub(super) fn finish(self) -> Catalog {
+        let Loader { root, config, models, problems } = self;
+        Catalog { root: root.to_owned(), config, models, problems }
+    }
+
     fn discover(&mut self) {
         let mut files = 0;
         let root_file = Path::new(CATALOG_FILE);
@@ -46,7 +55,12 @@ impl Loader<'_> {
             self.read(root_file, None);
             files += 1;
         }
-        for dir in self.script_dirs() {
+        let dirs = script_dirs(self.root).unwrap_or_else(|e| {
+            let message = format!("cannot list the directory: {e}");
+            self.problems.push(Diagnostic::error("MAD001", Place::file("scripts"), message));
+            Vec::new()
+        });
+        for dir in dirs {
             let below = Path::new("scripts").join(&dir);
             let file = below.join(CATALOG_FILE);
             if self.root.join(&file).is_file() {
@@ -75,36 +89,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Names of the directories below `scripts/`, sorted.
-    fn script_dirs(&mut self) -> Vec<String> {
-        let scripts = self.root.join("scripts");
-        let entries = match fs::read_dir(&scripts) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-            Err(e) => {
-                let message = format!("cannot list the directory: {e}");
-                self.problems.push(Diagnostic::error("MAD001", Place::file("scripts"), message));
-                return Vec::new();
-            }
-        };
-        let mut dirs: Vec<String> = entries
-            .flatten()
-            .filter(|e| e.path().is_dir())
-            .filter_map(|e| e.file_name().into_string().ok())
-            .collect();
-        dirs.sort();
-        dirs
-    }
-
     fn read(&mut self, file: &Path, dir: Option<&str>) {
-        let text = match read_text(&self.root.join(file)) {
-            Ok(text) => text,
-            Err(message) => {
-                self.problems.push(Diagnostic::error("MAD001", Place::file(file), message));
-                return;
-            }
-        };
-        let source = Arc::new(Source { file: file.to_owned(), text });
+        let Some(source) = self.source(file) else { return };
         // An array of raw values first: one bad entry must not hide the others.
         let items: Vec<&RawValue> = match serde_json::from_str(&source.text) {
             Ok(items) => items,
@@ -123,7 +109,18 @@ impl Loader<'_> {
         }
     }
 
-    fn entry(
+    /// The text of a catalog file; a file that cannot be read becomes a problem.
+    pub(super) fn source(&mut self, file: &Path) -> Option<Arc<Source>> {
+        match read_text(&self.root.join(file)) {
+            Ok(text) => Some(Arc::new(Source { file: file.to_owned(), text })),
+            Err(message) => {
+                self.problems.push(Diagnostic::error("MAD001", Place::file(file), message));
+                None
+            }
+        }
+    }
+
+    pub(super) fn entry(
         &mut self,
         source: &Arc<Source>,
         index: usize,
@@ -174,6 +171,7 @@ impl Loader<'_> {
             source: Arc::clone(source),
             index,
             line,
+            span: span_of(&source.text, raw),
         };
         self.models.push(Model { name, extra_args: String::new(), data: Arc::new(data) });
     }
@@ -223,6 +221,22 @@ impl Loader<'_> {
         let mut index = 0..;
         self.models.retain(|_| index.next().is_some_and(|i| !again.contains(&i)));
     }
+}
+
+/// Names of the directories below `scripts/`, sorted; none if there is no `scripts/`.
+pub(super) fn script_dirs(root: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match fs::read_dir(root.join("scripts")) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut dirs: Vec<String> = entries
+        .flatten()
+        .filter(|e| e.path().is_dir())
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect();
+    dirs.sort();
+    Ok(dirs)
 }
 
 /// A file's text; the error says what is wrong with it.

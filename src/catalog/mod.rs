@@ -6,10 +6,12 @@
 
 mod config;
 pub mod entry;
+mod index;
 mod load;
 mod select;
 mod source;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,6 +52,14 @@ impl Catalog {
     pub fn problems_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Diagnostic> {
         self.problems.iter().filter(move |p| p.model.as_deref() == Some(name))
     }
+}
+
+/// Columns beyond this many bytes are not counted: in a catalog without line breaks
+/// that would take the whole file for each finding, and help nobody.
+const MAX_COLUMN: usize = 16 << 10;
+
+fn inner_pointer(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("/{}", escape(key)) }
 }
 
 /// What a script reports its numbers by.
@@ -94,6 +104,8 @@ struct ModelData {
     source: Arc<Source>,
     index: usize,
     line: usize,
+    /// Byte range of the entry in its source.
+    span: Range<usize>,
 }
 
 impl Model {
@@ -123,6 +135,11 @@ impl Model {
         &self.data.source
     }
 
+    /// Byte range of the entry in its file.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.data.span.clone()
+    }
+
     /// 1-based line of the entry in its file.
     pub fn line(&self) -> usize {
         self.data.line
@@ -136,9 +153,46 @@ impl Model {
         }
     }
 
+    /// The entry as it is written.
+    pub fn text(&self) -> &str {
+        &self.source().text[self.span()]
+    }
+
     /// Where `key` of the entry stands (the whole entry if it has no such key).
     pub fn place(&self, key: &str) -> Place {
-        self.source().place(&self.pointer(key))
+        let pointer = inner_pointer(key);
+        self.place_of(&pointer, locate(self.text(), &pointer))
+    }
+
+    /// Where the name `key` itself stands in the entry (not its value).
+    pub fn key_place(&self, key: &str) -> Place {
+        self.key_place_at(&inner_pointer(key))
+    }
+
+    /// The same for a key deeper inside, by its JSON pointer within the entry.
+    pub(crate) fn key_place_at(&self, pointer: &str) -> Place {
+        self.place_of(pointer, source::locate_key(self.text(), pointer))
+    }
+
+    /// `pointer` and `inner` are relative to the entry. Looks at the entry alone: a file
+    /// of ten thousand entries must not be read again for each finding.
+    fn place_of(&self, pointer: &str, inner: Range<usize>) -> Place {
+        let bytes = self.source().text.as_bytes();
+        let start = self.data.span.start + inner.start;
+        let above = &bytes[self.data.span.start..start];
+        let near = start.saturating_sub(MAX_COLUMN);
+        let line_start = match memchr::memrchr(b'\n', &bytes[near..start]) {
+            Some(i) => Some(near + i + 1),
+            None => (near == 0).then_some(0),
+        };
+        let column = |from: usize| String::from_utf8_lossy(&bytes[from..start]).chars().count() + 1;
+        Place {
+            file: self.source().file.clone(),
+            line: self.line() + memchr::memchr_iter(b'\n', above).count(),
+            column: line_start.map_or(0, column),
+            pointer: Some(format!("/{}{pointer}", self.data.index)),
+            span: Some(start..self.data.span.start + inner.end),
+        }
     }
 
     /// What tells this selection of the entry from others: its name, and the

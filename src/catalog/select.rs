@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use super::{Catalog, Model};
+use super::{Catalog, Model, split_commas};
 use crate::diagnostic::did_you_mean;
 
 /// Tags that select nothing.
@@ -32,8 +32,7 @@ impl Catalog {
     /// # Errors
     /// When any one of the tags matches nothing; all of those are named.
     pub fn select<S: AsRef<str>>(&self, tags: &[S]) -> Result<Vec<Model>, NoMatch> {
-        let tags: Vec<&str> =
-            tags.iter().flat_map(|t| super::entry::split_commas(t.as_ref())).collect();
+        let tags: Vec<&str> = tags.iter().flat_map(|t| split_commas(t.as_ref())).collect();
         if tags.is_empty() {
             return Ok(self.models.clone());
         }
@@ -56,6 +55,15 @@ impl Catalog {
         let mut seen = std::collections::HashSet::new();
         chosen.retain(|pair| seen.insert(pair.clone()));
         Ok(chosen.into_iter().map(|(i, args)| self.models[i].with_arguments(&args)).collect())
+    }
+
+    /// Those of the entries that `tags` select, where a tag may match nothing: for a
+    /// catalog that holds only a part of its entries.
+    pub fn select_present<S: AsRef<str>>(&self, tags: &[S]) -> Vec<Model> {
+        let tags: Vec<Tag<'_>> =
+            tags.iter().flat_map(|t| split_commas(t.as_ref())).map(Tag::parse).collect();
+        let selected = |m: &&Model| tags.is_empty() || tags.iter().any(|t| t.matches(m));
+        self.models.iter().filter(selected).cloned().collect()
     }
 
     fn nearest(&self, word: &str) -> Option<String> {

@@ -30,14 +30,19 @@ impl Source {
 
     /// Where the key at the end of `pointer` stands (not its value).
     pub fn key_place(&self, pointer: &str) -> Place {
-        let value = locate(&self.text, pointer);
-        let key = pointer.rsplit('/').next().unwrap_or_default();
-        let quoted = serde_json::Value::from(unescape(key)).to_string();
-        let span = match self.text[..value.start].rfind(&quoted) {
-            Some(start) => start..start + quoted.len(),
-            None => value,
-        };
+        let span = locate_key(&self.text, pointer);
         Place::span(&self.file, &self.text, span).pointer(pointer)
+    }
+}
+
+/// The byte range of the key at the end of `pointer`, quotes included.
+pub(super) fn locate_key(text: &str, pointer: &str) -> Range<usize> {
+    let value = locate(text, pointer);
+    let key = pointer.rsplit('/').next().unwrap_or_default();
+    let quoted = serde_json::Value::from(unescape(key)).to_string();
+    match text[..value.start].rfind(&quoted) {
+        Some(start) => start..start + quoted.len(),
+        None => value,
     }
 }
 

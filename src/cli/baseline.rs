@@ -188,7 +188,7 @@ impl Accept {
             by: self.by.clone().unwrap_or_else(who),
             why: self.why.clone(),
             forced: false,
-            provenance: provenance(measurement),
+            provenance: measurement.facts(),
             metrics,
         };
         let units: BTreeMap<String, String> =
@@ -212,25 +212,6 @@ fn who() -> String {
         .filter(|name| !name.is_empty())
         .or_else(|| std::env::var("USER").ok())
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// What a reviewer of the baseline file wants to know.
-fn provenance(m: &Measurement) -> BTreeMap<String, String> {
-    let p = &m.provenance;
-    let mut facts = BTreeMap::from([
-        ("entry".to_owned(), p.entry.clone()),
-        ("engine".to_owned(), m.engine.clone()),
-        ("measured".to_owned(), m.started.clone()),
-        ("mad".to_owned(), p.version.clone()),
-    ]);
-    facts.extend(p.commit.clone().map(|c| ("commit".to_owned(), c)));
-    if let Some(machine) = &p.machine {
-        facts.insert("kernel".to_owned(), machine.kernel.clone());
-        facts.insert("host".to_owned(), machine.hostname.clone());
-        let driver = machine.driver.as_ref().map(|d| format!("{} {}", d.name, d.version));
-        facts.extend(driver.map(|d| ("driver".to_owned(), d)));
-    }
-    facts
 }
 
 /// All baselines; broken files are named and make it fail.

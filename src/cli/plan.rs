@@ -36,10 +36,13 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                 Plan::Run(job) => {
                     let limit = job.timeout_s.map_or("none".to_owned(), |s| format!("{s} s"));
                     text.push_str(&format!(
-                        "run      {id}\n           {command}\n           {} engine, {} GPUs, \
+                        "run      {id}\n           {command}\n           {} engine, {}, \
                          {} warm-up + {} executions, timeout {limit}\n           in {}: {}\n",
                         job.engine,
-                        job.n_gpus,
+                        match job.n_gpus {
+                            1 => "1 GPU".to_owned(),
+                            n => format!("{n} GPUs"),
+                        },
                         job.warmup,
                         job.samples,
                         job.model.script().unwrap_or(std::path::Path::new("")).display(),

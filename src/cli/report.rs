@@ -59,6 +59,7 @@ pub(super) fn text(cases: &[CaseRecord]) -> String {
     let mut table = Table::new(["MODEL", "STATUS", "PERFORMANCE", "METRIC", "CHANGE", "VERDICT"]);
     let mut words = String::new();
     let mut any = false;
+    let mut new = Vec::new();
     for bench in cases.iter().filter(|c| c.stage == Stage::Bench) {
         any = true;
         let regress = cases.iter().find(|c| c.stage == Stage::Regress && c.model == bench.model);
@@ -85,11 +86,17 @@ pub(super) fn text(cases: &[CaseRecord]) -> String {
         }
         for case in [Some(bench), regress].into_iter().flatten() {
             let repeated = case.stage == Stage::Regress && case.message == bench.message;
-            if !case.message.is_empty() && !repeated {
+            if case.kind == "no-baseline" && case.status == CaseStatus::Ignored {
+                new.push(case.model.as_str());
+            } else if !case.message.is_empty() && !repeated {
                 let message = case.message.replace('\n', "\n    ");
                 words.push_str(&format!("\n{}\n    {message}\n", case.name));
             }
         }
+    }
+    if !new.is_empty() {
+        let ids = shell_words::join(&new);
+        words.push_str(&format!("\nno baseline yet; accept this run: mad baseline accept {ids}\n"));
     }
     match any {
         true => format!("{table}{words}"),

@@ -60,23 +60,11 @@ impl Validate {
             (_, Format::Github) => print(&validate::render_github(&found))?,
             (_, Format::Text) => {
                 print(&validate::render_text(&found, &catalog, colour(&std::io::stdout())))?;
-                print(&summary(&found, models.len()))?;
+                print(&format!("{}\n", validate::summary(&found, models.len())))?;
             }
         }
         Ok(if found.iter().any(Diagnostic::is_error) { Exit::Findings } else { Exit::Ok })
     }
-}
-
-fn summary(found: &[Diagnostic], entries: usize) -> String {
-    let count = |severity| found.iter().filter(|d| d.severity == severity).count();
-    let say = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    format!(
-        "{}, {}, {} in {entries} entr{}\n",
-        say(count(Severity::Error), "error"),
-        say(count(Severity::Warning), "warning"),
-        say(count(Severity::Note), "note"),
-        if entries == 1 { "y" } else { "ies" },
-    )
 }
 
 fn explain(id: &str) -> Result<Exit> {

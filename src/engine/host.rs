@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
 use super::supervise::Order;
-use super::{Cancel, Engine, Execution, Slot, Status, absolute};
+use super::{Cancel, Engine, Execution, Slot, Status, absolute, orphans};
 use crate::contract::{Exit, LogScanner, Masker};
 use crate::plan::Job;
 
@@ -77,12 +77,15 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
     let _ = rustix::pipe::fcntl_setpipe_size(&child_output, PIPE_BYTES);
     let order = Order {
         status: absolute(&slot.dir.join("status.json")),
+        running: absolute(&slot.running),
         timeout_s: job.timeout_s,
         grace_s: job.grace_s,
         command: job.command.clone(),
     };
-    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    // Not by its path: a program that was rebuilt meanwhile is another one.
+    let mut command = Command::new("/proc/self/exe");
     command
+        .arg0("mad-supervise")
         .args(order.to_args())
         .current_dir(slot.work())
         .stdin(Stdio::piped())
@@ -111,18 +114,23 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
     let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
     let mut sink = Sink::create(job, slot)?;
     let mut buffer = vec![0; PIPE_BYTES];
-    let mut ended = None;
-    loop {
+    let (mut open, mut ended) = (true, None);
+    // The output may end long before the script does, and the other way round.
+    while open || ended.is_none() {
         tokio::select! {
-            read = output.read(&mut buffer) => match read.context("cannot read the output")? {
-                0 => break,
-                n => sink.feed(&buffer[..n]),
-            },
+            read = output.read(&mut buffer), if open => {
+                match read.context("cannot read the output")? {
+                    0 => open = false,
+                    n => sink.feed(&buffer[..n]),
+                }
+            }
             status = supervisor.wait(), if ended.is_none() => {
                 ended = Some(status.context("cannot wait for the supervisor")?);
-                let rest = drain(&mut output, &mut buffer, &mut sink);
-                let _ = tokio::time::timeout(DRAIN_LIMIT, rest).await;
-                break;
+                if open {
+                    let rest = drain(&mut output, &mut buffer, &mut sink);
+                    let _ = tokio::time::timeout(DRAIN_LIMIT, rest).await;
+                    open = false;
+                }
             }
             () = cancel.cancelled(), if lifeline.is_some() => {
                 if let Some(mut line) = lifeline.take() {
@@ -131,24 +139,12 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
             }
         }
     }
-    let ended = match ended {
-        Some(status) => status,
-        None => loop {
-            // The output may end long before the script does.
-            tokio::select! {
-                status = supervisor.wait() => break status.context("cannot wait for the supervisor")?,
-                () = cancel.cancelled(), if lifeline.is_some() => {
-                    if let Some(mut line) = lifeline.take() {
-                        let _ = line.write_all(b"x").await;
-                    }
-                }
-            }
-        },
-    };
     let status: Status = match fs::read(&order.status) {
         Ok(bytes) => serde_json::from_slice(&bytes).context("cannot read the script's status")?,
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            anyhow::bail!("the supervisor ended without a word ({ended})")
+            orphans::reap(&order.running);
+            let how = ended.map(|status| status.to_string()).unwrap_or_default();
+            anyhow::bail!("the supervisor ended without a word ({how}); the script was ended")
         }
         Err(e) => return Err(e).context("cannot read the script's status"),
     };

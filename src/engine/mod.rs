@@ -1,6 +1,7 @@
 //! What runs a [`Job`]: the trait, and one file per engine.
 
 pub mod host;
+pub(crate) mod orphans;
 pub mod supervise;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub trait Engine: Sync {
 pub struct Slot {
     /// Directory of this Execution alone.
     pub dir: PathBuf,
+    /// Where it is noted what runs, for those who come after a kill.
+    pub running: PathBuf,
     /// GPUs leased to it, indices into [`crate::machine::Machine::gpus`].
     pub gpus: Vec<usize>,
     /// Whether the script's output is shown while it runs.

@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::io::AsyncReadExt;
 
-use super::Status;
+use super::{Status, orphans};
 use crate::contract::Exit;
 use crate::record::write_atomically;
 
@@ -34,6 +34,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 pub struct Order {
     /// Where the [`Status`] goes.
     pub status: PathBuf,
+    /// Where it is noted that the script runs.
+    pub running: PathBuf,
     /// Seconds after which the script is ended; `None` is never.
     pub timeout_s: Option<f64>,
     /// Seconds between SIGTERM and SIGKILL.
@@ -46,7 +48,8 @@ impl Order {
     /// The command line after the program name.
     pub fn to_args(&self) -> Vec<std::ffi::OsString> {
         let timeout = self.timeout_s.map_or_else(|| "none".to_owned(), |s| s.to_string());
-        let mut args: Vec<std::ffi::OsString> = vec![ARGUMENT.into(), self.status.clone().into()];
+        let mut args: Vec<std::ffi::OsString> =
+            vec![ARGUMENT.into(), self.status.clone().into(), self.running.clone().into()];
         args.extend([timeout.into(), self.grace_s.to_string().into()]);
         args.extend(self.command.iter().map(Into::into));
         args
@@ -55,6 +58,7 @@ impl Order {
     fn from_args(mut args: impl Iterator<Item = std::ffi::OsString>) -> Result<Order> {
         let mut next = || args.next().context("too few arguments");
         let status = PathBuf::from(next()?);
+        let running = PathBuf::from(next()?);
         let number = |word: std::ffi::OsString| -> Result<f64> {
             Ok(word.to_str().context("not a number")?.parse()?)
         };
@@ -64,7 +68,7 @@ impl Order {
         let command: Result<Vec<String>, _> = args.map(std::ffi::OsString::into_string).collect();
         let command = command.map_err(|word| anyhow::anyhow!("{word:?} is not UTF-8"))?;
         ensure!(!command.is_empty(), "no command");
-        Ok(Order { status, timeout_s, grace_s, command })
+        Ok(Order { status, running, timeout_s, grace_s, command })
     }
 }
 
@@ -104,6 +108,8 @@ async fn supervise(order: &Order) -> Result<()> {
         }
     };
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    // Without the note the script is still ended by us; only not after us.
+    let noted = group.and_then(|group| orphans::note(&order.running, group).ok());
     let exit = tokio::select! {
         status = child.wait() => exit_of(status?),
         () = sleep(order.timeout_s) => {
@@ -120,6 +126,7 @@ async fn supervise(order: &Order) -> Result<()> {
     };
     let result = write_status(order, exit, started);
     kill_descendants().await;
+    drop(noted);
     result
 }
 

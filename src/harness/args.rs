@@ -59,6 +59,13 @@ impl HarnessArgs {
         self.filters.is_empty() || self.filters.iter().any(hit)
     }
 
+    /// The one entry whose case `--exact` names.
+    pub(super) fn exact_entry(&self) -> Option<&str> {
+        let filter = self.libtest.filter.as_deref().filter(|_| self.libtest.exact)?;
+        let (_, entry) = filter.split_once("::")?;
+        self.filters.is_empty().then_some(entry)
+    }
+
     /// Whether `case` is listed, by libtest's rules.
     pub(super) fn selects(&self, case: &Case) -> bool {
         let hit = |filter: &String| match self.libtest.exact {

@@ -24,19 +24,15 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use args::HarnessArgs;
 
 use crate::catalog::{Catalog, Model};
-use crate::diagnostic::Diagnostic;
 use crate::engine::{Cancel, supervise};
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
 use crate::plan::Planner;
 use crate::record::{CaseRecord, CaseStatus, Stage};
-use crate::run::Session;
+use crate::run::{CATALOG_CASE, Session};
 
 /// Exit status for arguments and configuration that make no sense.
 const USAGE: u8 = 4;
-
-/// Name of the case that says whether the catalog's files can be read at all.
-const CATALOG_CASE: &str = "catalog";
 
 /// The whole test target: reads the catalog below the package's root (or `MAD_ROOT`),
 /// makes its cases, runs those that the arguments select, writes the results.
@@ -49,6 +45,12 @@ pub fn main() -> ExitCode {
 
 /// [`main`] with these arguments, of which the first is the program's name.
 pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .try_init();
     let args = match HarnessArgs::parse_from(args) {
         Ok(args) => args,
         Err(code) => return code,
@@ -68,10 +70,10 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
     // Trials live as long as the process, and so does what they refer to.
     let options: &'static RunOptions = Box::leak(Box::new(args.options.clone()));
     let context: &'static Context = Box::leak(Box::new(context));
-    let catalog: &'static Catalog = Box::leak(Box::new(load(&root, &args.libtest)));
+    let (catalog, models) = load(&root, &args)?;
+    let catalog: &'static Catalog = Box::leak(Box::new(catalog));
     let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
     let planner = Planner { catalog, machine, options, context };
-    let models = catalog.select(&options.tags).context("MAD_TAGS or --tags")?;
 
     let cases = cases(&planner, models, &args.libtest);
     if args.libtest.list {
@@ -79,17 +81,36 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let selected: Vec<Case> = cases.into_iter().filter(|c| args.matches(&c.name)).collect();
-    let runner = Runner::new(planner, &selected)?;
-    let trials = selected.into_iter().map(|case| runner.trial(case)).collect();
+    let cancel = Cancel::default();
+    cancel.on_signals()?;
+    let session = Arc::new(Session::open(planner, cancel, false)?);
+    let trials = trials(&session, selected);
     let conclusion = stdout::guarded(|| libtest_mimic::run(&args.libtest, trials));
-    runner.finish()?;
+    // nextest has one process per case; it writes its own JUnit, and ours would hold
+    // that one case.
+    if !under_nextest() {
+        session.finish()?;
+    }
     Ok(conclusion.exit_code())
 }
 
-/// The catalog; only the entry that `--exact` names, where that is known to do.
-fn load(root: &Path, libtest: &Arguments) -> Catalog {
-    let _ = libtest;
-    Catalog::load(root)
+/// The catalog and the entries that the tags select; of a catalog that was read before,
+/// only the entry that `--exact` names.
+fn load(root: &Path, args: &HarnessArgs) -> Result<(Catalog, Vec<Model>)> {
+    let cache = args.options.run_dir.join("cache");
+    // A variant (`name:arg=value`) is made by a selection that may name other entries.
+    let variants = args.options.tags.iter().any(|t| t.contains(':'));
+    if let Some(name) = args.exact_entry()
+        && !variants
+        && let Some(catalog) = Catalog::load_one(root, name, &cache)
+    {
+        let models = catalog.select_present(&args.options.tags);
+        return Ok((catalog, models));
+    }
+    let catalog = Catalog::load(root);
+    catalog.write_index(&cache);
+    let models = catalog.select(&args.options.tags).context("MAD_TAGS or --tags")?;
+    Ok((catalog, models))
 }
 
 fn machine(options: &RunOptions) -> Result<Machine> {
@@ -154,59 +175,20 @@ fn under_nextest() -> bool {
     std::env::var_os("NEXTEST").is_some()
 }
 
-/// What the Trials share.
-struct Runner {
-    session: Option<Arc<Session<'static>>>,
-    planner: Planner<'static>,
-}
-
-impl Runner {
-    /// Opens the Run, if there is a case that needs one.
-    fn new(planner: Planner<'static>, cases: &[Case]) -> Result<Runner> {
-        let session = match cases.iter().any(|c| c.question.is_some()) {
-            true => {
-                let cancel = Cancel::default();
-                cancel.on_signals()?;
-                Some(Arc::new(Session::open(planner, cancel, false)?))
-            }
-            false => None,
-        };
-        Ok(Runner { session, planner })
-    }
-
-    fn trial(&self, case: Case) -> Trial {
-        let session = self.session.clone();
-        let catalog = self.planner.catalog;
-        Trial::ignorable_test(case.name, move || match (case.question, session) {
-            (Some((stage, model)), Some(session)) => {
-                completion(&session.case(stage, &model), case.ignored)
-            }
-            _ => catalog_case(catalog),
+/// A Trial for each case.
+fn trials(session: &Arc<Session<'static>>, cases: Vec<Case>) -> Vec<Trial> {
+    let trial = |case: Case| {
+        let session = Arc::clone(session);
+        Trial::ignorable_test(case.name, move || {
+            let record = match case.question {
+                Some((stage, model)) => session.case(stage, &model),
+                None => session.catalog_case(),
+            };
+            completion(&record, case.ignored)
         })
         .with_ignored_flag(case.ignored)
-    }
-
-    fn finish(&self) -> Result<()> {
-        match &self.session {
-            // nextest has one process per case; it writes its own JUnit, and ours
-            // would hold that one case.
-            Some(session) if !under_nextest() => session.finish(),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether the files of the catalog can be read.
-fn catalog_case(catalog: &Catalog) -> Result<Completion, Failed> {
-    let errors: Vec<String> = catalog
-        .file_problems()
-        .filter(|p| Diagnostic::is_error(p))
-        .map(ToString::to_string)
-        .collect();
-    if errors.is_empty() {
-        return Ok(Completion::Completed);
-    }
-    fail(errors.join("\n"))
+    };
+    cases.into_iter().map(trial).collect()
 }
 
 fn completion(case: &CaseRecord, listed_as_ignored: bool) -> Result<Completion, Failed> {

@@ -94,8 +94,10 @@ impl Planner<'_> {
     /// GPUs of one of `vendors`, as indices into the machine's; any GPU if there
     /// are no vendors.
     pub(super) fn usable_gpus(&self, vendors: &BTreeSet<Vendor>) -> Vec<usize> {
+        let listed = self.context.gpus();
         let gpus = self.machine.gpus.iter().enumerate();
         gpus.filter(|(_, g)| vendors.is_empty() || vendors.contains(&g.vendor))
+            .filter(|(_, g)| listed.as_ref().is_none_or(|list| list.contains(&g.index)))
             .map(|(i, _)| i)
             .collect()
     }
@@ -161,7 +163,7 @@ impl Planner<'_> {
         }
     }
 
-    /// A host that is described in a file is planned for, never measured.
+    /// A host that is described in a file is planned for, never measured on.
     fn gate_described(&self) -> Option<String> {
         let file = self.options.machine.as_ref().filter(|_| !self.options.plan)?;
         Some(format!("would run on the host in {}, which is not this one", file.display()))

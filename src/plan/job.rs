@@ -124,6 +124,9 @@ impl Planner<'_> {
 
         let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
         warnings.extend(scan_warnings);
+        for key in self.context.without_meaning_on_host() {
+            warnings.push(format!("`{key}` of the context means nothing without a container"));
+        }
         let env = self.job_environment(model, n_gpus, &mut warnings);
         let timeout = entry.timeout.map(|s| s.0).filter(|s| *s > 0.0);
         let timeout_s = match self.options.timeout.filter(|t| *t >= 0.0) {

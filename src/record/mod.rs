@@ -4,7 +4,8 @@
 //! <run dir>/runs/<run id>/
 //!     run.json                            when, where, by which command
 //!     <model>/attempt-<n>/measurement.json    all Executions of one attempt
-//!     <model>/attempt-<n>/<execution>/run.log     what the script printed
+//!     <model>/attempt-<n>/execution-<n>/run.log   what the script printed
+//!     <model>/attempt-<n>/execution-<n>/execution.json    what came of it
 //!     <model>/verdict.json                what the gate said, confirmations included
 //!     cases/<case>.json                   the outcome of each case
 //! ```

@@ -93,6 +93,25 @@ impl Measurement {
         self.values().into_iter().map(|(key, samples)| (key, median(&samples))).collect()
     }
 
+    /// What a reviewer of accepted numbers wants to know of their origin.
+    pub fn facts(&self) -> BTreeMap<String, String> {
+        let p = &self.provenance;
+        let mut facts = BTreeMap::from([
+            ("entry".to_owned(), p.entry.clone()),
+            ("engine".to_owned(), self.engine.clone()),
+            ("measured".to_owned(), self.started.clone()),
+            ("mad".to_owned(), p.version.clone()),
+        ]);
+        facts.extend(p.commit.clone().map(|c| ("commit".to_owned(), c)));
+        if let Some(machine) = &p.machine {
+            facts.insert("kernel".to_owned(), machine.kernel.clone());
+            facts.insert("host".to_owned(), machine.hostname.clone());
+            let driver = machine.driver.as_ref().map(|d| format!("{} {}", d.name, d.version));
+            facts.extend(driver.map(|d| ("driver".to_owned(), d)));
+        }
+        facts
+    }
+
     /// Where the accepted numbers of this entry on this class of machines are.
     pub fn baseline_key(&self) -> Key {
         Key {

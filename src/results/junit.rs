@@ -41,7 +41,8 @@ pub fn junit_xml(cases: &[CaseRecord]) -> Result<Vec<u8>> {
 
 fn test_case(case: &CaseRecord) -> TestCaseBuilder {
     let name = clean(&case.name);
-    let time = Duration::seconds_f64(case.duration_s);
+    // Jenkins' schema takes three decimals.
+    let time = Duration::milliseconds((case.duration_s * 1000.0).round() as i64);
     let message = clean(&case.message);
     let mut builder = match case.status {
         CaseStatus::Passed => TestCaseBuilder::success(&name, time),

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::measure::runner_attempt;
+use super::measure::{Purpose, runner_attempt};
 use super::{Outcome, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
@@ -27,10 +27,28 @@ pub struct VerdictRecord {
     pub id: String,
     /// A Verdict per metric of the baseline.
     pub metrics: BTreeMap<String, Verdict>,
-    /// Metrics of the baseline that this Run did not report.
-    pub lost: Vec<String>,
+    /// Metrics of the baseline that cannot be judged, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub problems: Vec<String>,
+    /// What differs from the accepted runs, apart from the numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Executions that were made to confirm a suspicion.
     pub confirmations: Vec<ExecutionRecord>,
+}
+
+impl VerdictRecord {
+    /// Keeps what is decided, and what is in doubt among the `doubts`.
+    fn settle(&mut self, key: String, step: Step, doubts: &mut BTreeMap<String, Confirmation>) {
+        match step {
+            Step::Done(verdict) => {
+                self.metrics.insert(key, verdict);
+            }
+            Step::MeasureAgain { so_far, .. } => {
+                doubts.insert(key, so_far);
+            }
+        }
+    }
 }
 
 impl Session<'_> {
@@ -101,61 +119,61 @@ impl Session<'_> {
         measurement: &Measurement,
         guard: &ModelLock,
     ) -> Result<VerdictRecord> {
-        let values = measurement.values();
-        let mut lost = Vec::new();
-        let mut metrics = BTreeMap::new();
-        let mut open: BTreeMap<String, Confirmation> = BTreeMap::new();
-        for key in baseline.metric_keys().into_iter().map(str::to_owned) {
-            let Some((_, samples)) = values.iter().find(|(k, _)| *k == key) else {
-                lost.push(key);
-                continue;
-            };
-            let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
-            let policy = self.policy(job, &key, samples[0]);
-            match Confirmation::start(&baseline.window(&key), &numbers, &policy) {
-                Step::Done(verdict) => {
-                    metrics.insert(key, verdict);
-                }
-                Step::MeasureAgain { so_far, .. } => {
-                    open.insert(key, so_far);
-                }
-            }
-        }
-        // One fresh Execution serves every metric that is still in doubt.
-        let mut confirmations: Vec<ExecutionRecord> = Vec::new();
-        if !open.is_empty() {
-            let (_, dir) = guard.next_attempt()?;
-            let engine = self.engine(job)?;
-            while !open.is_empty() {
-                let number = u32::try_from(confirmations.len() + 1).unwrap_or(u32::MAX);
-                let execution = self.execute(job, engine, &dir, number, false)?;
-                if let Some(failure) = &execution.failure {
-                    anyhow::bail!("a confirming execution failed: {failure}");
-                }
-                for (key, so_far) in std::mem::take(&mut open) {
-                    let fresh = execution.samples.iter().find(|s| s.key() == key);
-                    let fresh = fresh
-                        .with_context(|| format!("a confirming execution did not report {key}"))?;
-                    match so_far.measured(fresh.value) {
-                        Step::MeasureAgain { so_far, .. } => {
-                            open.insert(key, so_far);
-                        }
-                        Step::Done(verdict) => {
-                            metrics.insert(key, verdict);
-                        }
-                    }
-                }
-                confirmations.push(execution);
-            }
-        }
-        Ok(VerdictRecord {
+        let mut record = VerdictRecord {
             schema: "mad-verdict/1".to_owned(),
             run: self.dir.id.clone(),
             id: measurement.id.clone(),
-            metrics,
-            lost,
-            confirmations,
-        })
+            metrics: BTreeMap::new(),
+            problems: Vec::new(),
+            notes: notes(baseline, measurement),
+            confirmations: Vec::new(),
+        };
+        let values = measurement.values();
+        let mut doubts = BTreeMap::new();
+        for key in baseline.metric_keys() {
+            let Some((_, samples)) = values.iter().find(|(k, _)| k == key) else {
+                record.problems.push(format!(
+                    "{key}: the baseline has this metric, this run did not report it"
+                ));
+                continue;
+            };
+            let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
+            let policy = self.policy(job, key, samples[0]);
+            let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
+            record.settle(key.to_owned(), step, &mut doubts);
+        }
+        if !doubts.is_empty() {
+            self.confirm(job, guard, &mut record, doubts)?;
+        }
+        Ok(record)
+    }
+
+    /// Measures again until every doubt is settled. One fresh Execution serves all
+    /// metrics that are still in doubt.
+    fn confirm(
+        &self,
+        job: &Job,
+        guard: &ModelLock,
+        record: &mut VerdictRecord,
+        mut doubts: BTreeMap<String, Confirmation>,
+    ) -> Result<()> {
+        let (_, dir) = guard.next_attempt()?;
+        let engine = self.engine(job)?;
+        while !doubts.is_empty() {
+            let number = u32::try_from(record.confirmations.len() + 1).unwrap_or(u32::MAX);
+            let execution = self.execute(job, engine, &dir, number, Purpose::Confirm)?;
+            if let Some(failure) = &execution.failure {
+                bail!("a confirming execution failed: {failure}");
+            }
+            for (key, so_far) in std::mem::take(&mut doubts) {
+                let fresh = execution.samples.iter().find(|s| s.key() == key);
+                let fresh = fresh
+                    .with_context(|| format!("a confirming execution did not report {key}"))?;
+                record.settle(key, so_far.measured(fresh.value), &mut doubts);
+            }
+            record.confirmations.push(execution);
+        }
+        Ok(())
     }
 
     /// How one metric is judged: the entry's word first, then the catalog's, then
@@ -223,37 +241,53 @@ pub fn policy(config: &crate::catalog::Config, model: &Model, key: &str, metric:
     }
 }
 
-/// The case's outcome: the worst Verdict of its metrics, all of them explained.
-fn outcome(verdict: &VerdictRecord) -> Outcome {
-    use regress::Outcome as V;
-    let lines: Vec<String> = verdict
-        .metrics
-        .iter()
-        .map(|(key, v)| match &v.settle {
-            Some(settle) => format!("{key}: {}: {} ({settle})", v.outcome, v.explanation),
-            None => format!("{key}: {}: {}", v.outcome, v.explanation),
-        })
-        .chain(verdict.lost.iter().map(|key| {
-            format!("{key}: lost: the baseline has this metric, this run did not report it")
-        }))
-        .collect();
-    let worst_first = |outcome: V| verdict.metrics.values().any(|v| v.outcome == outcome);
-    // The reason for a red case stands first, whatever its metric is called.
-    let message = |outcome: &str| {
-        let (mut first, rest): (Vec<String>, Vec<String>) =
-            lines.iter().cloned().partition(|l| l.contains(&format!(": {outcome}: ")));
-        first.extend(rest);
-        first.join("\n")
+/// What differs from the newest accepted run, apart from the numbers: a reader of a red
+/// case looks there first.
+fn notes(baseline: &Baseline, measurement: &Measurement) -> Vec<String> {
+    let Some(accepted) = baseline.accepted.last() else { return Vec::new() };
+    let now = measurement.facts();
+    let differs = |(key, what): (&str, &str)| {
+        let (then, now) = (accepted.provenance.get(key)?, now.get(key)?);
+        (then != now).then(|| format!("{what} changed since it was accepted: {then} → {now}"))
     };
-    if worst_first(V::Regressed) {
-        Outcome::failed("regression", message("regressed"))
-    } else if !verdict.lost.is_empty() {
-        Outcome::failed("lost-metric", message("lost"))
-    } else if worst_first(V::Invalid) {
-        Outcome::failed("baseline", message("invalid"))
-    } else if verdict.metrics.is_empty() {
-        Outcome::failed("baseline", "the baseline holds no metric")
+    [("entry", "the entry (hash)"), ("driver", "the driver"), ("kernel", "the kernel")]
+        .into_iter()
+        .filter_map(differs)
+        .collect()
+}
+
+/// The case's outcome: the worst Verdict of its metrics, with all of them explained,
+/// the reason for a red case first.
+fn outcome(record: &VerdictRecord) -> Outcome {
+    use regress::Outcome as Is;
+    let mut verdicts: Vec<(&String, &Verdict)> = record.metrics.iter().collect();
+    let rank = |v: &Verdict| match v.outcome {
+        Is::Regressed => 0,
+        Is::Invalid => 1,
+        Is::Ambiguous => 2,
+        _ => 3,
+    };
+    verdicts.sort_by_key(|(_, v)| rank(v));
+    let lines = verdicts.iter().map(|(key, v)| match &v.settle {
+        Some(settle) => format!("{key}: {}: {} ({settle})", v.outcome, v.explanation),
+        None => format!("{key}: {}: {}", v.outcome, v.explanation),
+    });
+    let notes = record.notes.iter().map(|note| format!("note: {note}"));
+    let regressed = verdicts.first().is_some_and(|(_, v)| v.outcome == Is::Regressed);
+    let (verdict_lines, problems) = (lines, record.problems.iter().cloned());
+    let text: Vec<String> = match regressed {
+        true => verdict_lines.chain(problems).chain(notes).collect(),
+        false => problems.chain(verdict_lines).chain(notes).collect(),
+    };
+    let text = text.join("\n");
+    if regressed {
+        Outcome::failed("regression", text)
+    } else if !record.problems.is_empty() {
+        Outcome::failed("lost-metric", text)
+    } else if verdicts.first().is_none_or(|(_, v)| v.outcome == Is::Invalid) {
+        let text = if text.is_empty() { "the baseline holds no metric".to_owned() } else { text };
+        Outcome::failed("baseline", text)
     } else {
-        Outcome::passed(lines.join("\n"))
+        Outcome::passed(text)
     }
 }

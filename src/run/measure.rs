@@ -9,12 +9,31 @@ use super::{Outcome, Session, lock, provenance, rows};
 use crate::catalog::Model;
 use crate::contract::{CsvError, Evidence, conclude, read_results_csv};
 use crate::engine::host::HostEngine;
-use crate::engine::{Engine, Slot};
+use crate::engine::{Engine, Slot, orphans};
 use crate::machine::{Lease, Resource, Share, load_average};
 use crate::options::EngineKind;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
 use crate::results::{append_rows, super_records};
+
+/// What an Execution is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    WarmUp,
+    Measure,
+    /// A suspicion is looked at again.
+    Confirm,
+}
+
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Purpose::WarmUp => "warm-up",
+            Purpose::Measure => "execution",
+            Purpose::Confirm => "suspicious, confirming execution",
+        }
+    }
+}
 
 impl Session<'_> {
     pub(super) fn bench(&self, model: &Model) -> Result<Outcome> {
@@ -60,8 +79,8 @@ impl Session<'_> {
             if failure.is_some() {
                 break;
             }
-            let warmup = number <= job.warmup;
-            let execution = self.execute(job, engine, &dir, number, warmup)?;
+            let purpose = if number <= job.warmup { Purpose::WarmUp } else { Purpose::Measure };
+            let execution = self.execute(job, engine, &dir, number, purpose)?;
             failure.clone_from(&execution.failure);
             executions.push(execution);
         }
@@ -100,18 +119,18 @@ impl Session<'_> {
         engine: &dyn Engine,
         attempt: &Path,
         number: u32,
-        warmup: bool,
+        purpose: Purpose,
     ) -> Result<ExecutionRecord> {
         let dir = attempt.join(format!("execution-{number}"));
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let (lease, gpus) = self.lease(job)?;
         if self.progress {
-            let what = if warmup { "warm-up" } else { "execution" };
-            eprintln!("{}: {what} {number}", job.model.id());
+            eprintln!("{}: {} {number}", job.model.id(), purpose.word());
         }
         let options = self.planner.options;
         let slot = Slot {
             dir,
+            running: orphans::directory(&options.run_dir),
             gpus: gpus.clone(),
             live_output: options.live_output,
             keep_work: options.keep_alive,
@@ -134,9 +153,9 @@ impl Session<'_> {
                 (Vec::new(), Some(format!("{}\nlog: {}", failure.message, log.display())))
             }
         };
-        Ok(ExecutionRecord {
+        let record = ExecutionRecord {
             number,
-            warmup,
+            warmup: purpose == Purpose::WarmUp,
             profiled: false,
             started,
             duration_s: execution.duration_s,
@@ -147,7 +166,10 @@ impl Session<'_> {
             samples,
             failure,
             warnings,
-        })
+        };
+        // Whatever happens to the rest of the attempt, this one is done.
+        record::write_json(&slot.dir.join("execution.json"), &record)?;
+        Ok(record)
     }
 
     pub(super) fn engine(&self, job: &Job) -> Result<&'static dyn Engine> {

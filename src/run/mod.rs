@@ -18,11 +18,15 @@ pub use judge::{VerdictRecord, policy};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
-use crate::engine::Cancel;
+use crate::diagnostic::Diagnostic;
+use crate::engine::{Cancel, orphans};
 use crate::machine::Leases;
 use crate::plan::{Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::validate::Validator;
+
+/// Name of the case that says whether the catalog's files can be read at all.
+pub const CATALOG_CASE: &str = "catalog";
 
 /// One Run over one catalog. Shared between the threads of a process.
 #[derive(Debug)]
@@ -81,6 +85,9 @@ impl<'a> Session<'a> {
     /// When the run directory cannot be made.
     pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Session<'a>> {
         let dir = RunDir::open(&planner.options.run_dir, &record::run_id())?;
+        for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
+            tracing::warn!("{line}");
+        }
         let masker = planner.masker();
         dir.write_run(&RunRecord {
             schema: "mad-run/1".to_owned(),
@@ -111,18 +118,27 @@ impl<'a> Session<'a> {
 
     /// Answers the question of `stage` about one entry, and records the answer.
     pub fn case(&self, stage: Stage, model: &Model) -> CaseRecord {
-        let started = record::now();
-        let clock = Instant::now();
-        let outcome = match stage {
+        self.timed(stage.case(&model.id()), stage, model.id(), || match stage {
             Stage::Validate => Ok(self.validate(model)),
             Stage::Bench => self.bench(model),
             Stage::Regress => self.regress(model),
-        };
-        let outcome = outcome.unwrap_or_else(|e| Outcome::failed("error", format!("{e:#}")));
+        })
+    }
+
+    fn timed(
+        &self,
+        name: String,
+        stage: Stage,
+        model: String,
+        answer: impl FnOnce() -> Result<Outcome>,
+    ) -> CaseRecord {
+        let started = record::now();
+        let clock = Instant::now();
+        let outcome = answer().unwrap_or_else(|e| Outcome::failed("error", format!("{e:#}")));
         let case = CaseRecord {
-            name: stage.case(&model.id()),
+            name,
             stage,
-            model: model.id(),
+            model,
             status: outcome.status,
             kind: outcome.kind.to_owned(),
             message: outcome.message,
@@ -135,6 +151,22 @@ impl<'a> Session<'a> {
         }
         lock(&self.cases).push(case.clone());
         case
+    }
+
+    /// Whether the files of the catalog can be read at all, as a case of its own.
+    pub fn catalog_case(&self) -> CaseRecord {
+        self.timed(CATALOG_CASE.to_owned(), Stage::Validate, CATALOG_CASE.to_owned(), || {
+            let problems = self.planner.catalog.file_problems();
+            let (errors, others): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+                problems.partition(|p| p.is_error());
+            let text = |found: Vec<&Diagnostic>| {
+                found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+            };
+            Ok(match errors.is_empty() {
+                true => Outcome::passed(text(others)),
+                false => Outcome::failed("invalid", text(errors)),
+            })
+        })
     }
 
     /// The cases so far, in the order they ended.
@@ -162,7 +194,7 @@ impl<'a> Session<'a> {
     fn validate(&self, model: &Model) -> Outcome {
         let diagnostics = self.validator.model(model);
         let text: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-        match diagnostics.iter().any(crate::diagnostic::Diagnostic::is_error) {
+        match diagnostics.iter().any(Diagnostic::is_error) {
             true => Outcome::failed("invalid", text.join("\n")),
             false => Outcome::passed(text.join("\n")),
         }
@@ -179,6 +211,10 @@ impl<'a> Session<'a> {
             return Err(Outcome::failed("invalid", message));
         }
         match self.planner.plan(model) {
+            Plan::Run(_) if self.planner.options.plan => {
+                let command = self.planner.command_for(model);
+                Err(Outcome::ignored("plan", format!("planned only: {command}")))
+            }
             Plan::Run(job) => Ok(job),
             Plan::Skip(skip) => Err(self.skipped(&skip)),
         }

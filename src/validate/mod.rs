@@ -1,42 +1,111 @@
-//! Stub while the real one is being written.
-#![allow(missing_docs, unused)]
+//! Static rules over a catalog: would this entry run, and would it report a number?
+//!
+//! Needs no GPU, no container and no network. The heart is the output contract:
+//! [`Validator`] follows what is really executed (see `trace`), so that a
+//! `performance:` in a comment does not count, and says "cannot tell" where it
+//! cannot see.
+
+mod docker;
+mod dockerfile;
+mod duplicates;
+mod entry;
+mod files;
 pub mod python;
-use crate::catalog::{Catalog, Model};
-use crate::diagnostic::{Diagnostic, Severity};
-use std::path::{Path, PathBuf};
+mod render;
+mod rules;
+mod script;
+mod trace;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::catalog::{Catalog, Entry, Model};
+use crate::diagnostic::Diagnostic;
+use files::{Cache, Files};
+
+pub use dockerfile::{Context, ContextError, ContextErrorKind, context_header, dockerfiles};
+pub use render::{render_github, render_json, render_text, summary};
+pub use rules::{RULES, Rule, rule, rules_markdown};
+
+/// Validates entries; what is read from disk is read and analysed once, however many
+/// entries share it. May be used from several threads at once.
 #[derive(Debug)]
-pub struct Validator<'a>(&'a Catalog);
+pub struct Validator<'a> {
+    catalog: &'a Catalog,
+    problems: HashMap<&'a str, Vec<&'a Diagnostic>>,
+    known_keys: HashSet<String>,
+    /// Names in `data.json`; `None` when there is no such file to ask.
+    data_names: Option<Vec<String>>,
+    files: Files,
+    programs: trace::Programs,
+    evidence: Cache<PathBuf, Arc<trace::Evidence>>,
+    dockerfiles: Cache<PathBuf, Arc<docker::Dockerfiles>>,
+}
+
 impl<'a> Validator<'a> {
+    /// A validator of the entries of `catalog`.
     pub fn new(catalog: &'a Catalog) -> Self {
-        Self(catalog)
+        let mut problems: HashMap<&str, Vec<&Diagnostic>> = HashMap::new();
+        for problem in &catalog.problems {
+            if let Some(model) = &problem.model {
+                problems.entry(model).or_default().push(problem);
+            }
+        }
+        let data = std::fs::read(catalog.root.join("data.json")).ok();
+        let data: Option<Map<String, Value>> =
+            data.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Validator {
+            catalog,
+            problems,
+            known_keys: Entry::known_keys().into_iter().collect(),
+            data_names: data.map(|data| data.keys().cloned().collect()),
+            files: Files::new(&catalog.root),
+            programs: trace::Programs::default(),
+            evidence: Cache::default(),
+            dockerfiles: Cache::default(),
+        }
     }
-    pub fn model(&self, m: &Model) -> Vec<Diagnostic> {
-        self.0.problems_of(&m.name).cloned().collect()
+
+    /// What is wrong with one entry, the problems of loading it included.
+    pub fn model(&self, model: &Model) -> Vec<Diagnostic> {
+        let known = self.problems.get(model.name.as_str());
+        let mut found: Vec<Diagnostic> =
+            known.into_iter().flatten().map(|d| (*d).clone()).collect();
+        duplicates::duplicate_keys(model, &mut found);
+        self.entry(model, &mut found);
+        self.docker(model, &mut found);
+        self.script(model, &mut found);
+        for diagnostic in &mut found {
+            diagnostic.model.get_or_insert_with(|| model.name.clone());
+        }
+        found
     }
-    pub fn all(&self, m: &[Model]) -> Vec<Diagnostic> {
-        self.0.problems.clone()
+
+    /// What is wrong with the catalog's files, and then with each of `models` in order.
+    pub fn all(&self, models: &[Model]) -> Vec<Diagnostic> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let chunk = models.len().div_ceil(threads).max(1);
+        let mut found: Vec<Diagnostic> = self.catalog.file_problems().cloned().collect();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = models
+                .chunks(chunk)
+                .map(|part| {
+                    scope.spawn(move || part.iter().map(|m| self.model(m)).collect::<Vec<_>>())
+                })
+                .collect();
+            for worker in workers {
+                match worker.join() {
+                    Ok(diagnostics) => found.extend(diagnostics.into_iter().flatten()),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        found
     }
 }
-pub struct Rule {
-    pub id: &'static str,
-    pub title: &'static str,
-    pub severity: Severity,
-    pub explanation: &'static str,
-}
-pub const RULES: &[Rule] = &[];
-pub fn rule(id: &str) -> Option<&'static Rule> {
-    None
-}
-pub fn render_text(d: &[Diagnostic], c: &Catalog, color: bool) -> String {
-    d.iter().map(|d| format!("{d}\n")).collect()
-}
-pub fn render_json(d: &[Diagnostic], n: usize) -> serde_json::Value {
-    serde_json::json!({ "diagnostics": d })
-}
-pub fn render_github(d: &[Diagnostic]) -> String {
-    String::new()
-}
-pub type Context = std::collections::BTreeMap<String, serde_json::Value>;
-pub fn dockerfiles(root: &Path, prefix: &Path) -> Vec<(PathBuf, Result<Context, String>)> {
-    Vec::new()
-}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! What the guide shows is what happens.
+//!
+//! Commands in ```` ```console ```` blocks of README.md and docs/*.md are run, in order,
+//! in a copy of the shipped catalog that each page has for itself; CONTRIBUTING.md
+//! says how such a block is written. A command of `cargo` is not run: cargo within
+//! cargo would build everything again. What it names is checked to exist.
+//!
+//! One thing is not as it is for readers: `rust_membw/triad` reports a number that
+//! follows from `MAD_PLANT_SLOWDOWN` alone, so that no verdict depends on how busy the
+//! machine is. The real one is measured by the test target `models`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+const TRIAD: &str = r#"#!/usr/bin/env bash
+echo "performance: $((20000 / (1 + ${MAD_PLANT_SLOWDOWN:-0}))) gigabytes_per_second"
+"#;
+
+/// Programs that a block may run besides `mad`.
+const TOOLS: [&str; 5] = ["cat", "cut", "head", "ls", "tail"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README.md and the pages of the guide.
+fn pages() -> Vec<PathBuf> {
+    let guide = fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path());
+    let mut pages: Vec<PathBuf> =
+        guide.filter(|p| p.extension().is_some_and(|e| e == "md")).collect();
+    pages.sort();
+    pages.insert(0, root().join("README.md"));
+    pages
+}
+
+/// A command as a page shows it.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    line: usize,
+    command: String,
+    exit: i32,
+    /// Whether the output is an example only.
+    varies: bool,
+    output: Vec<String>,
+}
+
+/// The commands of the `console` blocks of a page.
+fn commands(page: &str) -> Vec<Shown> {
+    let mut commands: Vec<Shown> = Vec::new();
+    let mut inside = None;
+    for (number, line) in page.lines().enumerate() {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            inside = if inside.is_some() { None } else { Some(language.trim() == "console") };
+        } else if inside == Some(true) {
+            if let Some(command) = line.strip_prefix("$ ") {
+                commands.push(Shown {
+                    line: number + 1,
+                    command: command.to_owned(),
+                    exit: 0,
+                    varies: false,
+                    output: Vec::new(),
+                });
+                continue;
+            }
+            let shown = commands.last_mut().expect("a console block begins with a command");
+            match line.strip_prefix("# exit ").map(|n| n.trim().parse()) {
+                Some(status) => shown.exit = status.expect("`# exit` and a number"),
+                None if line == "# varies" => shown.varies = true,
+                None => shown.output.push(line.to_owned()),
+            }
+        }
+    }
+    commands
+}
+
+/// What is left of a line when everything that differs between machines and days is
+/// gone: numbers, times, ids, classes of machines, padding.
+fn normalised(line: &str) -> String {
+    static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        [
+            (r"\bcpu-[a-z0-9.-]+-[0-9]+t\b", "CLASS"),
+            (r"[0-9]{8}T[0-9]{6}\.[0-9]+Z-[0-9]+", "RUN"),
+            (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+Z", "TIME"),
+            (r"\b[0-9a-f]{16,40}(-dirty)?\b", "HASH"),
+            (r"[+-]?[0-9]+(\.[0-9]+)?", "N"),
+            (r"[\s─│┌┐└┘├┤┬┴┼]+", " "),
+        ]
+        .map(|(expression, word)| (Regex::new(expression).unwrap(), word))
+        .to_vec()
+    });
+    let mut line = line.to_owned();
+    for (expression, word) in VARYING.iter() {
+        line = expression.replace_all(&line, *word).into_owned();
+    }
+    line.trim().to_owned()
+}
+
+/// Whether `shown` is `found`, where a line `...` stands for any number of lines.
+fn is_shown(shown: &[String], found: &[String]) -> bool {
+    match shown.split_first() {
+        None => found.is_empty(),
+        Some((first, rest)) if first == "..." => {
+            (0..=found.len()).any(|n| is_shown(rest, &found[n..]))
+        }
+        Some((first, rest)) => found.first() == Some(first) && is_shown(rest, &found[1..]),
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(normalised).filter(|l| !l.is_empty()).collect()
+}
+
+/// A copy of what a newcomer has after `git clone`, as far as `mad` reads it.
+fn catalog() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["models.json", "mad.toml", "scripts", "docker", "tests/fixtures", "docs"] {
+        copy(&root().join(name), &dir.path().join(name));
+    }
+    let triad = dir.path().join("scripts/rust_membw/triad.sh");
+    fs::write(&triad, TRIAD).unwrap();
+    fs::set_permissions(&triad, fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+/// Runs a command as a person would, in an environment without our variables. What it
+/// prints is in one piece, as on a terminal.
+fn run(command: &str, dir: &Path) -> (i32, String) {
+    let mad = Path::new(env!("CARGO_BIN_EXE_mad"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = [mad.parent().unwrap().to_owned()].into_iter().chain(std::env::split_paths(&path));
+    let mut bash = Command::new("bash");
+    bash.arg("-c").arg(format!("exec 2>&1\n{command}"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("MAD_") || name.starts_with("NEXTEST") {
+            bash.env_remove(&*name);
+        }
+    }
+    let output = bash
+        .current_dir(dir)
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .env("MAD_LEASE_DIR", dir.join("target/leases"))
+        .env("USER", "ada")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The first word that is no assignment.
+fn program(command: &str) -> &str {
+    command
+        .split_whitespace()
+        .find(|word| !word.split_once('=').is_some_and(|(name, _)| !name.contains('-')))
+        .unwrap_or_default()
+}
+
+#[test]
+fn what_the_pages_show_is_what_happens() {
+    let mut wrong = String::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let name = page.strip_prefix(root()).unwrap().display();
+        let shown = commands(&text);
+        if shown.is_empty() {
+            continue;
+        }
+        let dir = catalog();
+        for shown in shown {
+            let place = format!("{name}:{}: {}", shown.line, shown.command);
+            match program(&shown.command) {
+                "cargo" => continue,
+                "mad" => {}
+                tool if TOOLS.contains(&tool) => {}
+                other => panic!("{place}: a console block cannot run {other}"),
+            }
+            let (exit, output) = run(&shown.command, dir.path());
+            let expected = lines(&shown.output.join("\n"));
+            if exit != shown.exit {
+                wrong += &format!("{place}\n  exit {exit}, shown {}\n{output}\n", shown.exit);
+            } else if !shown.varies && !is_shown(&expected, &lines(&output)) {
+                wrong += &format!(
+                    "{place}\n--- shown\n{}\n--- printed\n{}\n(printed, verbatim)\n{output}\n",
+                    expected.join("\n"),
+                    lines(&output).join("\n")
+                );
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Every `cargo` command in any block of code names targets that exist.
+#[test]
+fn cargo_commands_name_what_exists() {
+    let known = ["test", "run", "build", "nextest", "doc", "clippy", "fmt", "install", "bench"];
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let mut code = false;
+        for (number, line) in text.lines().enumerate() {
+            code ^= line.trim_start().starts_with("```");
+            let command = line.strip_prefix("$ ").unwrap_or(line).trim();
+            if !code || program(command) != "cargo" {
+                continue;
+            }
+            seen += 1;
+            let place = format!("{}:{}: {command}", page.display(), number + 1);
+            let words: Vec<&str> =
+                command.split_whitespace().skip_while(|word| *word != "cargo").skip(1).collect();
+            assert!(words.first().is_some_and(|w| known.contains(w)), "{place}");
+            for pair in words.windows(2).filter(|pair| pair[0] == "--test") {
+                let file = root().join("tests").join(format!("{}.rs", pair[1]));
+                assert!(file.exists(), "{place}: there is no {}", file.display());
+            }
+        }
+    }
+    assert!(seen >= 5, "only {seen} commands found");
+}
+
+/// Links from page to page, and from a page into the code, lead somewhere.
+#[test]
+fn links_lead_somewhere() {
+    let link = Regex::new(r"\]\(([^)#\s]+)(#[^)\s]*)?\)").unwrap();
+    let further = ["CONTRIBUTING.md", "CHANGELOG.md", "baselines/README.md"];
+    for page in pages().into_iter().chain(further.map(|name| root().join(name))) {
+        let text = fs::read_to_string(&page).unwrap();
+        for found in link.captures_iter(&text).filter(|c| !c[1].contains("://")) {
+            let target = page.parent().unwrap().join(&found[1]);
+            assert!(target.exists(), "{}: {} is not there", page.display(), &found[1]);
+        }
+    }
+}
+
+/// Each option has its environment form in the table of the guide.
+#[test]
+fn every_option_is_in_the_guide() {
+    let text = fs::read_to_string(root().join("docs/test-target.md")).unwrap();
+    for variable in mad_harness::options::variables() {
+        assert!(text.contains(&format!("`{variable}`")), "docs/test-target.md lacks {variable}");
+    }
+}
+
+/// Each column of perf.csv is described, and listed in its order.
+#[test]
+fn every_column_is_in_the_guide() {
+    let text = fs::read_to_string(root().join("docs/formats.md")).unwrap();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&mad_harness::results::COLUMNS.join(", ")), "order of the columns");
+    for column in mad_harness::results::COLUMNS {
+        assert!(text.contains(&format!("`{column}`")), "docs/formats.md lacks {column}");
+    }
+}
+
+#[test]
+fn a_block_is_read_as_contributing_says() {
+    let page = "```console\n$ mad x\n# exit 5\n a  12 %\n...\nend\n$ mad y\n# varies\n```\n\
+                ```sh\n$ no\n```\n";
+    let found = commands(page);
+    assert_eq!(found.len(), 2);
+    assert_eq!((found[0].exit, found[0].varies, found[0].output.len()), (5, false, 3));
+    assert!(found[1].varies && found[1].exit == 0);
+    let shown = lines(&found[0].output.join("\n"));
+    assert!(is_shown(&shown, &lines("a 9.25 %\nmore\nand more\nend")));
+    assert!(!is_shown(&shown, &lines("a 9.25 %\nmore\nend\nmore")));
+    assert_eq!(normalised("x cpu-intel-xeon-2t 20261122T222453.217Z-7263"), "x CLASS RUN");
+    assert_eq!(program("MAD_TAGS=a,b mad run --x=1"), "mad");
+}
