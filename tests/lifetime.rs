@@ -105,7 +105,7 @@ fn a_signal_ends_the_run_and_its_children() {
         running.signal(signal);
         let ran = running.wait().exits(3).says(&["interrupted", "cancelled"]);
         assert!(!alive(&marker(&fixture)), "{}", ran.said());
-        assert_eq!(fixture.record("m/attempt-1/measurement.json")["failure"].is_string(), true);
+        assert!(fixture.record("m/attempt-1/measurement.json")["failure"].is_string());
         assert_eq!(fixture.rows().len(), 1, "nothing was started afterwards");
         fixture.mad(&["report"]).run().exits(1).says(&["cancelled"]);
         next_run_works(&fixture);
