@@ -50,9 +50,22 @@ fn block() -> Vec<u8> {
     while text.len() < BLOCK_BYTES {
         step += 1;
         text += &match step % 10 {
-            0 => format!("INFO 11-22 14:{:02}:07 [metrics.py:{step}] Avg prompt throughput: {}.4 tokens/s, Running: {} reqs\n", step % 60, step * 3, step % 256),
-            5 => format!("  File \"/opt/venv/lib/python3.12/site-packages/torch/nn/modules/module.py\", line {step}, in _call_impl\n"),
-            _ => format!("[rank{}]: step {step}/100000 | loss {}.{:04} | lr 1.0e-05 | grad norm 0.{step} | {} ms/step\n", step % 8, step % 7, step * 37 % 10_000, 400 + step % 50),
+            0 => format!(
+                "INFO 11-22 14:{:02}:07 [metrics.py:{step}] Avg prompt throughput: {}.4 tokens/s, Running: {} reqs\n",
+                step % 60,
+                step * 3,
+                step % 256
+            ),
+            5 => format!(
+                "  File \"/opt/venv/lib/python3.12/site-packages/torch/nn/modules/module.py\", line {step}, in _call_impl\n"
+            ),
+            _ => format!(
+                "[rank{}]: step {step}/100000 | loss {}.{:04} | lr 1.0e-05 | grad norm 0.{step} | {} ms/step\n",
+                step % 8,
+                step % 7,
+                step * 37 % 10_000,
+                400 + step % 50
+            ),
         };
     }
     text.truncate(BLOCK_BYTES - 1);
@@ -85,7 +98,12 @@ fn end_to_end(table: &mut Table, root: &Path, scripts: &Path) {
     table.below("peak memory of mad benchmark", peak, 64.0, "MiB", &format!("{peak:.1} MiB"));
     let (ours, peer) = (Times::new(ours), Times::new(peer));
     let ratio = format!("{:.2}×", peer.best() / ours.best());
-    table.tell("  its throughput; peer: bash run.sh | cat > log", speed(&ours), &speed(&peer), &ratio);
+    table.tell(
+        "  its throughput; peer: bash run.sh | cat > log",
+        speed(&ours),
+        &speed(&peer),
+        &ratio,
+    );
 }
 
 /// Waits for `child`; its peak memory in KiB. Sampled: the last milliseconds are missed.
