@@ -62,7 +62,7 @@ pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(args: HarnessArgs) -> Result<ExitCode> {
+fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let root = std::env::var_os("MAD_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let context = Context::load(&args.options)?;
     // Trials live as long as the process, and so does what they refer to.
@@ -79,9 +79,17 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let selected: Vec<Case> = cases.into_iter().filter(|c| args.matches(&c.name)).collect();
-    let runner = Runner::new(planner, &selected)?;
+    let mut running = selected.iter().filter(|c| args.selects(c));
+    let alone = running.next().is_some() && running.next().is_none();
+    if alone {
+        // As nextest has it: this thread does as well as one of a pool.
+        args.libtest.test_threads = Some(1);
+    }
+    let measures = selected.iter().any(|c| args.selects(c) && c.measures());
+    let runner = Runner::new(planner, &selected, measures)?;
     let trials = selected.into_iter().map(|case| runner.trial(case)).collect();
-    let conclusion = stdout::guarded(|| libtest_mimic::run(&args.libtest, trials));
+    let run = || libtest_mimic::run(&args.libtest, trials);
+    let conclusion = if alone && !measures { run() } else { stdout::guarded(run) };
     runner.finish()?;
     Ok(conclusion.exit_code())
 }
@@ -107,6 +115,13 @@ struct Case {
     question: Option<(Stage, Model)>,
     /// Listed as ignored.
     ignored: bool,
+}
+
+impl Case {
+    /// Whether it may run something that must be ended in order.
+    fn measures(&self) -> bool {
+        self.question.as_ref().is_some_and(|(stage, _)| *stage != Stage::Validate)
+    }
 }
 
 /// All cases in the order they run: cheap ones first, then entry by entry.
@@ -161,12 +176,15 @@ struct Runner {
 }
 
 impl Runner {
-    /// Opens the Run, if there is a case that needs one.
-    fn new(planner: Planner<'static>, cases: &[Case]) -> Result<Runner> {
+    /// Opens the Run, if there is a case that needs one. Only one that `measures` has
+    /// something to end when a signal comes.
+    fn new(planner: Planner<'static>, cases: &[Case], measures: bool) -> Result<Runner> {
         let session = match cases.iter().any(|c| c.question.is_some()) {
             true => {
                 let cancel = Cancel::default();
-                cancel.on_signals()?;
+                if measures {
+                    cancel.on_signals()?;
+                }
                 Some(Arc::new(Session::open(planner, cancel, false)?))
             }
             false => None,
