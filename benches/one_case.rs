@@ -3,10 +3,11 @@
 
 mod common;
 
-use std::ffi::OsStr;
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 use common::{Table, catalog, command, in_turn, target};
+use tempfile::TempDir;
 
 const ENTRIES: usize = 5_000;
 const SCRIPTS: usize = 500;
@@ -17,33 +18,20 @@ fn main() -> ExitCode {
     if std::env::var_os(IS_TARGET).is_some() {
         return mad_harness::harness::main();
     }
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    catalog::generate(dir.path(), ENTRIES, SCRIPTS);
     let program = std::env::current_exe().expect("the path of this program");
     let trivial = target("trivial_harness");
-    let case = format!("validate::{}", catalog::name(ENTRIES / 2));
-    let as_nextest = |program: &OsStr, arguments: &[&str]| {
-        let mut command = command(program, dir.path());
-        command.args(arguments).env("NEXTEST", "1").env("NEXTEST_RUN_ID", "bench");
-        command.env(IS_TARGET, "1");
-        command
-    };
-
     let mut table = Table::default();
-    let mut one = [
-        as_nextest(program.as_os_str(), &["--exact", &case, "--nocapture"]),
-        as_nextest(trivial.as_os_str(), &["--exact", "one::case", "--nocapture"]),
-    ];
-    let [ours, peer] = in_turn(200, &mut one);
-    let what = format!("one case of {ENTRIES} entries");
-    let ratio = ours.median() / peer.median();
-    table.ratio(&what, &ours.text(), &peer.text(), ratio, (false, 1.5));
+    // The small one says what of it is the catalog's size.
+    let _small = one_case(&mut table, &program, &trivial, (1, 1));
+    let dir = one_case(&mut table, &program, &trivial, (ENTRIES, SCRIPTS));
+    let as_nextest =
+        |program: &Path, arguments: &[&str]| as_nextest(dir.path(), program, arguments);
 
     let list = ["--list", "--format", "terse"];
     let mut lists = [
-        as_nextest(program.as_os_str(), &list),
-        as_nextest(program.as_os_str(), &["--list", "--format", "terse", "--ignored"]),
-        as_nextest(trivial.as_os_str(), &list),
+        as_nextest(&program, &list),
+        as_nextest(&program, &["--list", "--format", "terse", "--ignored"]),
+        as_nextest(&trivial, &list),
     ];
     let [ours, ignored, peer] = in_turn(20, &mut lists);
     let what = format!("--list of {} cases", 3 * ENTRIES + 1);
@@ -52,4 +40,33 @@ fn main() -> ExitCode {
         table.tell(what, ours.text(), &peer.text(), &ratio);
     }
     table.finish("one_case: best (and median) of 200 and 20, in turn; ratios of medians")
+}
+
+/// One case of a catalog of that many entries and scripts, in the directory returned.
+fn one_case(
+    table: &mut Table,
+    program: &Path,
+    trivial: &Path,
+    (entries, scripts): (usize, usize),
+) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    catalog::generate(dir.path(), entries, scripts);
+    let case = format!("validate::{}", catalog::name(entries / 2));
+    let mut one = [
+        as_nextest(dir.path(), program, &["--exact", &case, "--nocapture"]),
+        as_nextest(dir.path(), trivial, &["--exact", "one::case", "--nocapture"]),
+    ];
+    let [ours, peer] = in_turn(200, &mut one);
+    let ratio = ours.median() / peer.median();
+    let what = format!("one case of {entries} entries");
+    table.ratio(&what, &ours.text(), &peer.text(), ratio, (false, 1.5));
+    dir
+}
+
+/// `program` as nextest starts it.
+fn as_nextest(dir: &Path, program: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(program, dir);
+    command.args(arguments).env("NEXTEST", "1").env("NEXTEST_RUN_ID", "bench");
+    command.env(IS_TARGET, "1");
+    command
 }

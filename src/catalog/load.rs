@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use crate::diagnostic::{Diagnostic, Place};
 
 /// Catalog files larger than this are refused: no catalog of people's making is.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Fewer are read by one thread: starting another costs more than it saves.
+const ENTRIES_PER_THREAD: usize = 512;
 /// The Python form of a nested catalog, which only madengine can read.
 const DYNAMIC_FILE: &str = "get_models_json.py";
 
@@ -38,9 +41,13 @@ pub(super) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     pub(super) fn new(root: &'a Path) -> Self {
-        let mut problems = Vec::new();
-        let config = Config::load(root, &mut problems);
-        Loader { root, config, models: Vec::new(), problems }
+        let mut loader = Loader::empty(root);
+        loader.config = Config::load(root, &mut loader.problems);
+        loader
+    }
+
+    fn empty(root: &'a Path) -> Self {
+        Loader { root, config: Config::default(), models: Vec::new(), problems: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Catalog {
@@ -99,13 +106,46 @@ impl<'a> Loader<'a> {
                 return;
             }
         };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let each = items.len().div_ceil(threads).max(ENTRIES_PER_THREAD);
+        if items.len() <= each {
+            self.entries(&source, 0, &items, dir);
+            return;
+        }
+        let (root, source) = (self.root, &source);
+        let parts: Vec<Loader<'_>> = std::thread::scope(|scope| {
+            let parts = items.chunks(each).enumerate().map(|(i, items)| {
+                scope.spawn(move || {
+                    let mut part = Loader::empty(root);
+                    part.entries(source, i * each, items, dir);
+                    part
+                })
+            });
+            // Collected first: all of them are to run before the first is waited for.
+            let parts: Vec<_> = parts.collect();
+            parts.into_iter().map(|p| p.join().unwrap_or_else(|e| resume_unwind(e))).collect()
+        });
+        for part in parts {
+            self.models.extend(part.models);
+            self.problems.extend(part.problems);
+        }
+    }
+
+    /// `items` of one file, of which the first has this index.
+    fn entries(
+        &mut self,
+        source: &Arc<Source>,
+        first: usize,
+        items: &[&RawValue],
+        dir: Option<&str>,
+    ) {
         let mut line = 1;
         let mut counted = 0;
-        for (index, raw) in items.iter().enumerate() {
+        for (index, raw) in (first..).zip(items) {
             let start = span_of(&source.text, raw).start;
             line += memchr::memchr_iter(b'\n', &source.text.as_bytes()[counted..start]).count();
             counted = start;
-            self.entry(&source, index, raw, line, dir);
+            self.entry(source, index, raw, line, dir);
         }
     }
 

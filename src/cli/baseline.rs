@@ -85,12 +85,12 @@ impl BaselineCommand {
             Err(exit) => return Ok(exit),
         };
         match self {
-            BaselineCommand::Accept(accept) => accept.run(global, &catalog),
-            BaselineCommand::List => list(global, &catalog),
-            BaselineCommand::Show { model } => show(global, &catalog, model),
-            BaselineCommand::Diff { run, place } => diff(global, &catalog, run, &place.run_dir),
+            BaselineCommand::Accept(accept) => accept.run(global, catalog),
+            BaselineCommand::List => list(global, catalog),
+            BaselineCommand::Show { model } => show(global, catalog, model),
+            BaselineCommand::Diff { run, place } => diff(global, catalog, run, &place.run_dir),
             BaselineCommand::Rm { model, machine_class } => {
-                remove(&catalog, model, machine_class.as_deref())
+                remove(catalog, model, machine_class.as_deref())
             }
         }
     }

@@ -36,12 +36,12 @@ impl Benchmark {
             Ok(catalog) => catalog,
             Err(exit) => return Ok(exit),
         };
-        let models = select(&catalog, &self.words, &options.tags)?;
+        let models = select(catalog, &self.words, &options.tags)?;
         let machine = match &options.machine {
             Some(file) => Machine::from_file(file)?,
             None => Machine::cached(&options.run_dir.join("cache")),
         };
-        let planner = Planner { catalog: &catalog, machine: &machine, options, context: &context };
+        let planner = Planner { catalog: catalog, machine: &machine, options, context: &context };
         if options.plan {
             return plan::print_plan(global, &planner, &models);
         }

@@ -4,8 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{Exit, Global, colour, print, print_json, select};
-use crate::catalog::Catalog;
+use super::{Exit, Global, colour, load, print, print_json, select};
 use crate::diagnostic::Diagnostic;
 use crate::results::Table;
 use crate::validate::render_text;
@@ -23,16 +22,16 @@ pub(super) struct Discover {
 
 impl Discover {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
-        let catalog = Catalog::load(&global.root);
+        let catalog = load(global);
         let found: Vec<Diagnostic> = catalog.problems.clone();
         if !found.is_empty() && !global.quiet {
-            eprint!("{}", render_text(&found, &catalog, colour(&std::io::stderr())));
+            eprint!("{}", render_text(&found, catalog, colour(&std::io::stderr())));
         }
         let broken = found.iter().any(Diagnostic::is_error);
         let models = if catalog.models.is_empty() && broken {
             Vec::new()
         } else {
-            select(&catalog, &self.words, &self.tags)?
+            select(catalog, &self.words, &self.tags)?
         };
         if global.json {
             print_json(&Value::Array(

@@ -3,8 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Global, colour, print, print_json, select};
-use crate::catalog::Catalog;
+use super::{Exit, Global, colour, load, print, print_json, select};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::validate::{self, Validator};
 
@@ -41,13 +40,13 @@ impl Validate {
         if let Some(id) = &self.explain {
             return explain(id);
         }
-        let catalog = Catalog::load(&global.root);
+        let catalog = load(global);
         // A catalog that has no entry left has findings enough.
         let models = match catalog.models.is_empty() {
             true => Vec::new(),
-            false => select(&catalog, &self.words, &self.tags)?,
+            false => select(catalog, &self.words, &self.tags)?,
         };
-        let mut found = Validator::new(&catalog).all(&models);
+        let mut found = Validator::new(catalog).all(&models);
         if self.deny_warnings {
             for diagnostic in found.iter_mut().filter(|d| d.severity == Severity::Warning) {
                 diagnostic.severity = Severity::Error;
@@ -59,7 +58,7 @@ impl Validate {
             }
             (_, Format::Github) => print(&validate::render_github(&found))?,
             (_, Format::Text) => {
-                print(&validate::render_text(&found, &catalog, colour(&std::io::stdout())))?;
+                print(&validate::render_text(&found, catalog, colour(&std::io::stdout())))?;
                 print(&format!("{}\n", validate::summary(&found, models.len())))?;
             }
         }

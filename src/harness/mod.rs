@@ -64,7 +64,7 @@ pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(args: HarnessArgs) -> Result<ExitCode> {
+fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let root = std::env::var_os("MAD_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let context = Context::load(&args.options)?;
     // Trials live as long as the process, and so does what they refer to.
@@ -81,11 +81,22 @@ fn run(args: HarnessArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let selected: Vec<Case> = cases.into_iter().filter(|c| args.matches(&c.name)).collect();
+    let mut running = selected.iter().filter(|c| args.selects(c));
+    let alone = running.next().is_some() && running.next().is_none();
+    if alone {
+        // As nextest has it: this thread does as well as one of a pool.
+        args.libtest.test_threads = Some(1);
+    }
+    // Only a Run that measures has something to end when a signal comes.
+    let measures = selected.iter().any(|c| args.selects(c) && c.measures());
     let cancel = Cancel::default();
-    cancel.on_signals()?;
+    if measures {
+        cancel.on_signals()?;
+    }
     let session = Arc::new(Session::open(planner, cancel, false)?);
     let trials = trials(&session, selected);
-    let conclusion = stdout::guarded(|| libtest_mimic::run(&args.libtest, trials));
+    let run = || libtest_mimic::run(&args.libtest, trials);
+    let conclusion = if alone && !measures { run() } else { stdout::guarded(run) };
     // nextest has one process per case; it writes its own JUnit, and ours would hold
     // that one case.
     if !under_nextest() {
@@ -128,6 +139,13 @@ struct Case {
     question: Option<(Stage, Model)>,
     /// Listed as ignored.
     ignored: bool,
+}
+
+impl Case {
+    /// Whether it may run something that must be ended in order.
+    fn measures(&self) -> bool {
+        self.question.as_ref().is_some_and(|(stage, _)| *stage != Stage::Validate)
+    }
 }
 
 /// All cases in the order they run: cheap ones first, then entry by entry.
