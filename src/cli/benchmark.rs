@@ -41,7 +41,7 @@ impl Benchmark {
             Some(file) => Machine::from_file(file)?,
             None => Machine::cached(&options.run_dir.join("cache")),
         };
-        let planner = Planner { catalog: catalog, machine: &machine, options, context: &context };
+        let planner = Planner { catalog, machine: &machine, options, context: &context };
         if options.plan {
             return plan::print_plan(global, &planner, &models);
         }
