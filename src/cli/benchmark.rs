@@ -62,6 +62,9 @@ impl Benchmark {
         if session.cancel.is_cancelled() {
             eprintln!("error: interrupted: {} of {} entries done", cases.len() / 2, models.len());
             exit = exit.max(Exit::RunFailed);
+        } else if exit == Exit::Ok && !cases.iter().any(is_measured) {
+            eprintln!("error: nothing was measured: every entry was skipped");
+            exit = Exit::Findings;
         }
         if global.json {
             let run = &session.dir().id;
@@ -81,8 +84,11 @@ impl Benchmark {
     }
 }
 
-/// The exit status that the outcome of `cases` means. Nothing measured is no success:
-/// somebody asked for numbers.
+fn is_measured(case: &CaseRecord) -> bool {
+    case.stage == Stage::Bench && case.status == CaseStatus::Passed
+}
+
+/// The exit status that the failed ones of `cases` mean.
 fn exit_of(cases: &[CaseRecord]) -> Exit {
     let failed = |c: &&CaseRecord| c.status == CaseStatus::Failed;
     let worst = cases.iter().filter(failed).map(|c| match c.kind.as_str() {
@@ -91,13 +97,5 @@ fn exit_of(cases: &[CaseRecord]) -> Exit {
         "no-baseline" => Exit::Findings,
         _ => Exit::RunFailed,
     });
-    let measured = |c: &CaseRecord| c.stage == Stage::Bench && c.status == CaseStatus::Passed;
-    match worst.max() {
-        Some(exit) => exit,
-        None if cases.iter().any(measured) => Exit::Ok,
-        None => {
-            eprintln!("error: nothing was measured: every entry was skipped");
-            Exit::Findings
-        }
-    }
+    worst.max().unwrap_or_default()
 }

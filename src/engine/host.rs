@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
 use super::supervise::Order;
-use super::{Cancel, Engine, Execution, Slot, Status, absolute, orphans};
+use super::{Cancel, Engine, Execution, Slot, Status, absolute, environment, orphans};
 use crate::contract::{Exit, LogScanner, Masker};
 use crate::plan::Job;
 
@@ -94,12 +94,9 @@ async fn run(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution> {
         // Ctrl-C in a terminal reaches the harness alone, which ends its children
         // in order.
         .process_group(0);
-    for (name, _) in std::env::vars_os() {
-        if is_ours(&name.to_string_lossy()) {
-            command.env_remove(name);
-        }
-    }
-    for (name, value) in job.environment(&slot.gpus) {
+    let devices = job.environment(&slot.gpus).into_iter();
+    let devices = devices.map(|(name, value)| (name.into(), value.map(Into::into)));
+    for (name, value) in environment::corrections().into_iter().chain(devices) {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -170,15 +167,6 @@ async fn drain(output: &mut pipe::Receiver, buffer: &mut [u8], sink: &mut Sink) 
         }
         sink.feed(&buffer[..n]);
     }
-}
-
-/// Variables that steer the harness, or that cargo and nextest set for it: a script
-/// must see the same environment whichever door it is started through.
-fn is_ours(name: &str) -> bool {
-    crate::options::variables().iter().any(|v| v == name)
-        || ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "NEXTEST"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }
 
 /// Where the output goes: the log, the scanner, the user's terminal.

@@ -1,5 +1,6 @@
 //! What runs a [`Job`]: the trait, and one file per engine.
 
+mod environment;
 pub mod host;
 pub(crate) mod orphans;
 pub mod supervise;

@@ -7,6 +7,6 @@ mod super_json;
 mod table;
 
 pub use junit::{junit_xml, write_junit};
-pub use perf_csv::{COLUMNS, Row, append_rows};
+pub use perf_csv::{COLUMNS, Row, append_rows, check_appendable};
 pub use super_json::super_records;
 pub use table::Table;

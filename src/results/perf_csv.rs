@@ -72,10 +72,7 @@ pub fn append_rows(path: &Path, rows: &[Row]) -> Result<()> {
         return Ok(());
     }
     let append = || -> Result<()> {
-        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            fs::create_dir_all(dir)?;
-        }
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        let mut file = open(path)?;
         // Held until the file is closed; other writers wait here.
         file.lock()?;
         let length = file.metadata()?.len();
@@ -109,6 +106,29 @@ pub fn append_rows(path: &Path, rows: &[Row]) -> Result<()> {
         Ok(())
     };
     append().with_context(|| format!("cannot append to {}", path.display()))
+}
+
+/// Whether rows can be appended at `path`: better known before hours of measuring than
+/// after. Makes an empty file where there is none.
+///
+/// # Errors
+/// When the file cannot be written, or is no perf.csv.
+pub fn check_appendable(path: &Path) -> Result<()> {
+    let check = || -> Result<()> {
+        let mut file = open(path)?;
+        if file.metadata()?.len() > 0 {
+            read_header(&mut file)?;
+        }
+        Ok(())
+    };
+    check().with_context(|| format!("cannot append to {}", path.display()))
+}
+
+fn open(path: &Path) -> Result<File> {
+    if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        fs::create_dir_all(dir)?;
+    }
+    Ok(File::options().read(true).append(true).create(true).open(path)?)
 }
 
 fn read_header(file: &mut File) -> Result<Vec<String>> {

@@ -14,7 +14,7 @@ use crate::machine::{Lease, Resource, Share, load_average};
 use crate::options::EngineKind;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
-use crate::results::{append_rows, super_records};
+use crate::results::{append_rows, check_appendable, super_records};
 
 /// What an Execution is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,7 @@ impl Session<'_> {
         if self.cancel.is_cancelled() {
             bail!("cancelled");
         }
+        check_appendable(&self.planner.options.output)?;
         let (attempt, dir) = guard.next_attempt()?;
         let engine = self.engine(job)?;
         let started = record::now();

@@ -28,7 +28,7 @@ fn common(planner: &Planner<'_>, model: &Model) -> Row {
         .set("gpus_per_node", gpus)
         .set("training_precision", model.precision())
         .set("pipeline", variable("pipeline"))
-        .set("args", model.args())
+        .set("args", planner.masker().mask_str(&model.args()))
         .set("tags", model.tags().join(","))
         .set("machine_name", &machine.hostname)
         .set("deployment_type", if deployment.is_empty() { "local".into() } else { deployment })

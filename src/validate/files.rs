@@ -1,6 +1,7 @@
 //! The files of a catalog, each read once, however many entries share it.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::hash::Hash;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -60,13 +61,21 @@ pub(super) struct Files {
     /// The root without links, to tell what lies outside.
     real_root: PathBuf,
     kinds: Cache<PathBuf, Kind>,
+    /// Directories without links; `None` where there is no directory.
+    directories: Cache<PathBuf, Option<PathBuf>>,
     texts: Cache<PathBuf, Result<Arc<str>, Unread>>,
 }
 
 impl Files {
     pub(super) fn new(root: &Path) -> Self {
         let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        Files { root: root.to_owned(), real_root, kinds: Cache::default(), texts: Cache::default() }
+        Files {
+            root: root.to_owned(),
+            real_root,
+            kinds: Cache::default(),
+            directories: Cache::default(),
+            texts: Cache::default(),
+        }
     }
 
     /// The text of `path`, which is relative to the root.
@@ -94,13 +103,30 @@ impl Files {
             if path.is_absolute() || path.components().any(|c| c == Component::ParentDir) {
                 return Kind::Outside;
             }
-            match self.root.join(path).canonicalize() {
-                Ok(real) if !real.starts_with(&self.real_root) => Kind::Outside,
-                Ok(real) if real.is_file() => Kind::File,
-                Ok(real) if real.is_dir() => Kind::Directory,
+            match self.real(path) {
+                Some((real, _)) if !real.starts_with(&self.real_root) => Kind::Outside,
+                Some((_, metadata)) if metadata.is_file() => Kind::File,
+                Some((_, metadata)) if metadata.is_dir() => Kind::Directory,
                 _ => Kind::Nothing,
             }
         })
+    }
+
+    /// Where `path` leads once links are followed, and what is there. Directories are
+    /// resolved once: hundreds of files share them.
+    fn real(&self, path: &Path) -> Option<(PathBuf, Metadata)> {
+        let resolve = |dir: &Path| self.real_root.join(dir).canonicalize().ok();
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Some((self.real_root.clone(), self.real_root.metadata().ok()?));
+        };
+        let full = self.directories.get(&dir.to_owned(), || resolve(dir))?.join(name);
+        let metadata = full.symlink_metadata().ok()?;
+        if !metadata.is_symlink() {
+            return Some((full, metadata));
+        }
+        let real = full.canonicalize().ok()?;
+        let metadata = real.metadata().ok()?;
+        Some((real, metadata))
     }
 
     fn read(&self, path: &Path) -> Result<Arc<str>, Unread> {

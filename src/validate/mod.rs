@@ -19,6 +19,7 @@ mod trace;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value};
 
@@ -87,6 +88,7 @@ impl<'a> Validator<'a> {
     /// What is wrong with the catalog's files, and then with each of `models` in order.
     pub fn all(&self, models: &[Model]) -> Vec<Diagnostic> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        self.follow_scripts(models, threads);
         let chunk = models.len().div_ceil(threads).max(1);
         let mut found: Vec<Diagnostic> = self.catalog.file_problems().cloned().collect();
         std::thread::scope(|scope| {
@@ -104,6 +106,25 @@ impl<'a> Validator<'a> {
             }
         });
         found
+    }
+
+    /// Follows each script once, before the entries that share it are looked at: threads
+    /// that went through the entries would wait for each other at every script.
+    fn follow_scripts(&self, models: &[Model], threads: usize) {
+        let mut seen = HashSet::new();
+        let firsts: Vec<&Model> = models.iter().filter(|m| seen.insert(m.script())).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(model) = firsts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.follow_script(model);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(firsts.len()) {
+                // Without the thread the script is followed when it is asked for.
+                let _ = trace::thread().spawn_scoped(scope, work);
+            }
+        });
     }
 }
 

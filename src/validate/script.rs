@@ -7,7 +7,7 @@ use super::Validator;
 use super::files::{Unread, normalise};
 use super::rules::{Rule, contract, scripts as rules};
 use super::trace::text::{can_name, may_be_read, readable};
-use super::trace::{Evidence, Item, trace};
+use super::trace::{Evidence, Item, trace, trace_here};
 use crate::catalog::{Contract, Model};
 use crate::diagnostic::{Diagnostic, Place, did_you_mean};
 
@@ -37,6 +37,16 @@ impl Validator<'_> {
             Contract::Line => line(model, &path, &evidence, found),
             Contract::Csv(file) => csv(model, &path, &file, &evidence, found),
             Contract::SelfManaged => self_managed(&path, &evidence, found),
+        }
+    }
+
+    /// Follows the entry's script for those who ask later; in a thread of
+    /// [`super::trace::thread`].
+    pub(super) fn follow_script(&self, model: &Model) {
+        let Some(path) = self.script_file(model, &mut Vec::new()) else { return };
+        if self.files.text(&path).is_ok() {
+            let follow = || Arc::new(trace_here(&self.files, &self.programs, &path));
+            self.evidence.get(&path, follow);
         }
     }
 

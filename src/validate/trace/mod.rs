@@ -20,6 +20,7 @@ pub(super) mod text;
 mod word;
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,28 +67,36 @@ pub(super) struct Programs {
     python: Cache<PathBuf, Result<Arc<py::Module>, py::ModuleError>>,
 }
 
-/// Follows the script `path` (a file below the root).
+/// Follows the script `path` (a file below the root), in a thread with the stack that
+/// this takes.
 pub(super) fn trace(files: &Files, programs: &Programs, path: &Path) -> Evidence {
-    let run = || {
+    let evidence = std::thread::scope(|scope| {
+        let thread = thread().spawn_scoped(scope, || trace_here(files, programs, path));
+        thread.ok().and_then(|thread| thread.join().ok())
+    });
+    evidence.unwrap_or_else(|| failed(path))
+}
+
+/// The same in this thread, which must be one of [`thread`]'s.
+pub(super) fn trace_here(files: &Files, programs: &Programs, path: &Path) -> Evidence {
+    // A parser that panics on hostile input must cost one diagnostic and not the run.
+    let evidence = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut tracer = Tracer::new(files, programs);
         let items = tracer.script(path);
         tracer.finish(items)
-    };
-    // A thread of its own: for its large stack, and because a parser that panics on
-    // hostile input must cost one diagnostic and not the run.
-    let result = std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("validate".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, run)
-            .ok()
-            .and_then(|thread| thread.join().ok())
-    });
-    result.unwrap_or_else(|| {
-        let message = "the script could not be analysed: its parser failed";
-        let problem = rules::NOT_CHECKED.at(Place::file(path), message);
-        Evidence { problems: vec![problem], ..Evidence::default() }
-    })
+    }));
+    evidence.unwrap_or_else(|_| failed(path))
+}
+
+/// A thread that scripts can be followed in.
+pub(super) fn thread() -> std::thread::Builder {
+    std::thread::Builder::new().name("validate".to_owned()).stack_size(STACK_BYTES)
+}
+
+fn failed(path: &Path) -> Evidence {
+    let message = "the script could not be analysed: its parser failed";
+    let problem = rules::NOT_CHECKED.at(Place::file(path), message);
+    Evidence { problems: vec![problem], ..Evidence::default() }
 }
 
 /// The state of following one script.
