@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use common::{Fixture, alive, eventually};
 use serde_json::json;
@@ -133,6 +134,47 @@ fn children_die_with_a_killed_harness() {
     eventually("the script ends", || !alive(&marker(&fixture)));
     fixture.mad(&["report"]).run().exits(0).says(&["nothing was measured in this run"]);
     next_run_works(&fixture);
+}
+
+/// Process id of the supervisor of the one script that runs.
+fn supervisor(fixture: &Fixture) -> String {
+    let note = || fs::read_dir(fixture.path("mad/running")).ok()?.flatten().next();
+    eventually("the script is noted down", || note().is_some());
+    let name = note().expect("a note").file_name();
+    name.to_str().expect("a name").trim_end_matches(".json").to_owned()
+}
+
+fn send(signal: &str, pid: &str) {
+    let sent = Command::new("kill").args(["-s", signal, pid]).status();
+    assert!(sent.expect("kill").success());
+}
+
+#[test]
+fn a_killed_supervisor_is_a_failure_and_leaves_nothing() {
+    let fixture = sleeper("");
+    let running = fixture.mad(&["benchmark"]).start();
+    started(&fixture);
+    send("KILL", &supervisor(&fixture));
+    running.wait().exits(3).says(&["the supervisor ended without a word"]);
+    eventually("the script ends", || !alive(&marker(&fixture)));
+    next_run_works(&fixture);
+}
+
+#[test]
+fn the_next_run_ends_what_outlived_harness_and_supervisor() {
+    let fixture = sleeper("");
+    let running = fixture.mad(&["benchmark"]).start();
+    started(&fixture);
+    let supervisor = supervisor(&fixture);
+    // Stopped first: it would end the script as soon as the harness is gone.
+    send("STOP", &supervisor);
+    running.signal("KILL");
+    running.wait();
+    send("KILL", &supervisor);
+    assert!(alive(&marker(&fixture)));
+    fixture.write("scripts/m/run.sh", "echo 'performance: 2 x/s'\n");
+    fixture.mad(&["benchmark"]).run().exits(0).says(&["left over from a killed run"]);
+    eventually("the script ends", || !alive(&marker(&fixture)));
 }
 
 /// Starts and ends of a critical section, as the scripts below wrote them.
