@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let interpreter = python();
     let mut table = Table::default();
     for (entries, scripts, limit_ms, least) in
-        [(150, 75, 20.0, None), (10_000, 500, 500.0, Some(3.0))]
+        [(150, 51, 20.0, None), (10_000, 500, 500.0, Some(3.0))]
     {
         let dir = tempfile::tempdir().expect("a temporary directory");
         catalog::generate(dir.path(), entries, scripts);

@@ -51,6 +51,10 @@ fn one_case(
 ) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     catalog::generate(dir.path(), entries, scripts);
+    // nextest lists first; what the list leaves behind serves the cases.
+    assert!(
+        as_nextest(dir.path(), program, &["--list"]).output().is_ok_and(|o| o.status.success())
+    );
     let case = format!("validate::{}", catalog::name(entries / 2));
     let mut one = [
         as_nextest(dir.path(), program, &["--exact", &case, "--nocapture"]),

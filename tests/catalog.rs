@@ -139,6 +139,15 @@ fn a_catalog_that_is_a_program_is_reported() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_is_an_error_even_in_an_unknown_key() {
+    let text = r#"[{"name": "m", "scripts": "run.sh", "n_gpus": 0, "note": 1e999}]"#;
+    let fixture = Fixture::with_catalog(text);
+    fixture.write("run.sh", "echo 'performance: 1 x/s'\n");
+    fixture.mad(&["validate"]).run().exits(1).says(&["MAD002", "number out of range"]);
+    fixture.mad(&["benchmark"]).run().exits(3).says(&["number out of range"]);
+}
+
+#[test]
 fn a_byte_order_mark_is_no_part_of_the_text() {
     let fixture = Fixture::with_catalog(format!("\u{feff}{}", json!([tagged("m", &[])])));
     assert_eq!(names(&fixture, &[]), ["m"]);

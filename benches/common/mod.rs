@@ -35,11 +35,11 @@ pub fn target(name: &str) -> PathBuf {
         .expect("cargo starts");
     let text = String::from_utf8_lossy(&built.stdout);
     let messages = text.lines().filter_map(|l| serde_json::from_str(l).ok());
-    let programs = messages.filter_map(|m: serde_json::Value| {
+    let mut programs = messages.filter_map(|m: serde_json::Value| {
         let ours = m["target"]["name"] == name;
         ours.then(|| m["executable"].as_str().map(PathBuf::from)).flatten()
     });
-    programs.last().expect("cargo names the program it built")
+    programs.next_back().expect("cargo names the program it built")
 }
 
 /// How long the repetitions of one thing took.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -168,36 +168,14 @@ impl<'a> Loader<'a> {
         line: usize,
         dir: Option<&str>,
     ) {
-        let pointer = format!("/{index}");
-        let map: Map<String, Value> = match serde_json::from_str(raw.get()) {
-            Ok(map) => map,
-            Err(_) => {
-                let message = format!("an entry must be an object, this is {}", kind(raw));
-                let place = source.place(&pointer);
-                self.problems.push(Diagnostic::error("MAD002", place, message));
-                return;
-            }
-        };
-        let name = match map.get("name") {
-            Some(Value::String(name)) if !name.trim().is_empty() => match dir {
-                Some(dir) => format!("{dir}/{name}"),
-                None => name.clone(),
+        let entry = match serde_json::from_str::<Entry>(raw.get()) {
+            Ok(entry) if !entry.name.trim().is_empty() => entry,
+            _ => match self.entry_by_key(source, index, raw, dir) {
+                Some(entry) => entry,
+                None => return,
             },
-            found => {
-                let message = match found {
-                    None => "the entry has no `name`".to_owned(),
-                    Some(value) => format!("`name` must be a word, this is {value}"),
-                };
-                let place = source.place(&format!("{pointer}/name"));
-                let help = "give it one, by convention `framework_project_workload`";
-                self.problems.push(Diagnostic::error("MAD010", place, message).help(help));
-                return;
-            }
         };
-        let entry = match Entry::deserialize(&map) {
-            Ok(entry) => entry,
-            Err(_) => self.entry_by_key(source, index, &name, &map),
-        };
+        let name = full_name(dir, &entry.name);
         let resolve = |path: &Option<String>| {
             let path = path.as_deref().map(str::trim).filter(|p| !p.is_empty())?;
             let below = dir.map_or_else(PathBuf::new, |d| Path::new("scripts").join(d));
@@ -207,7 +185,7 @@ impl<'a> Loader<'a> {
             script: resolve(&entry.scripts),
             dockerfile: resolve(&entry.dockerfile),
             entry,
-            raw: map,
+            raw: OnceLock::new(),
             source: Arc::clone(source),
             index,
             line,
@@ -216,26 +194,44 @@ impl<'a> Loader<'a> {
         self.models.push(Model { name, extra_args: String::new(), data: Arc::new(data) });
     }
 
-    /// The entry without the keys whose values have a wrong type, each of which
-    /// becomes a problem.
+    /// An entry that cannot be read as it stands, without the keys whose values have a
+    /// wrong type, each of which becomes a problem; `None` if nothing is left of it.
     fn entry_by_key(
         &mut self,
         source: &Source,
         index: usize,
-        name: &str,
-        map: &Map<String, Value>,
-    ) -> Entry {
-        let mut good = map.clone();
-        for (key, value) in map {
-            let single = Map::from_iter([(key.clone(), value.clone())]);
+        raw: &RawValue,
+        dir: Option<&str>,
+    ) -> Option<Entry> {
+        let pointer = format!("/{index}");
+        let Ok(mut good) = serde_json::from_str::<Map<String, Value>>(raw.get()) else {
+            let message = format!("an entry must be an object, this is {}", kind(raw));
+            self.problems.push(Diagnostic::error("MAD002", source.place(&pointer), message));
+            return None;
+        };
+        let name = match good.get("name") {
+            Some(Value::String(name)) if !name.trim().is_empty() => full_name(dir, name),
+            found => {
+                let message = match found {
+                    None => "the entry has no `name`".to_owned(),
+                    Some(value) => format!("`name` must be a word, this is {value}"),
+                };
+                let place = source.place(&format!("{pointer}/name"));
+                let help = "give it one, by convention `framework_project_workload`";
+                self.problems.push(Diagnostic::error("MAD010", place, message).help(help));
+                return None;
+            }
+        };
+        for (key, value) in good.clone() {
+            let single = Map::from_iter([(key.clone(), value)]);
             if let Err(e) = Entry::deserialize(&single) {
-                good.shift_remove(key);
-                let place = source.place(&format!("/{index}/{}", escape(key)));
+                good.shift_remove(&key);
+                let place = source.place(&format!("{pointer}/{}", escape(&key)));
                 let message = format!("`{key}`: {e}");
-                self.problems.push(Diagnostic::error("MAD003", place, message).of(name));
+                self.problems.push(Diagnostic::error("MAD003", place, message).of(&name));
             }
         }
-        Entry::deserialize(&good).unwrap_or_default()
+        Entry::deserialize(&good).ok()
     }
 
     /// Keeps the first of several entries of one name, and says so.
@@ -261,6 +257,11 @@ impl<'a> Loader<'a> {
         let mut index = 0..;
         self.models.retain(|_| index.next().is_some_and(|i| !again.contains(&i)));
     }
+}
+
+/// The name of an entry of `scripts/<dir>/models.json`, or of the root file.
+fn full_name(dir: Option<&str>, name: &str) -> String {
+    dir.map_or_else(|| name.to_owned(), |dir| format!("{dir}/{name}"))
 }
 
 /// Names of the directories below `scripts/`, sorted; none if there is no `scripts/`.

@@ -13,7 +13,7 @@ mod source;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -98,7 +98,8 @@ pub struct Model {
 #[derive(Debug)]
 struct ModelData {
     entry: Entry,
-    raw: Map<String, Value>,
+    /// Read when somebody asks: most who look at thousands of entries do not.
+    raw: OnceLock<Map<String, Value>>,
     script: Option<PathBuf>,
     dockerfile: Option<PathBuf>,
     source: Arc<Source>,
@@ -117,7 +118,9 @@ impl Model {
 
     /// The entry as it is written in its file, unknown keys included.
     pub fn raw(&self) -> &Map<String, Value> {
-        &self.data.raw
+        // What cannot be read (a number out of range in a key we do not know) is found by
+        // the validator, and such an entry does not run.
+        self.data.raw.get_or_init(|| serde_json::from_str(self.text()).unwrap_or_default())
     }
 
     /// Script file or directory, relative to the catalog root, normalised.

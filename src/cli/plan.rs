@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Exit, Global, print, print_json};
 use crate::catalog::Model;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, relative};
+use crate::engine::absolute;
 use crate::plan::{Plan, Planner};
 use crate::validate::Validator;
 
@@ -45,7 +46,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                         },
                         job.warmup,
                         job.samples,
-                        job.model.script().unwrap_or(std::path::Path::new("")).display(),
+                        relative(&absolute(&planner.catalog.root), &job.script_dir).display(),
                         job.command_line(),
                     ));
                     let detail = json!({

@@ -150,10 +150,21 @@ impl RunDir {
     /// # Errors
     /// When a record is broken.
     pub fn measurements(&self) -> Result<Vec<Measurement>> {
-        self.read_all(&self.path, |dir| {
+        let all: Vec<Measurement> = self.read_all(&self.path, |dir| {
             let newest = newest_attempt(dir)?;
             Some(attempt_dir(dir, newest).join("measurement.json"))
-        })
+        })?;
+        for m in &all {
+            ensure!(
+                m.schema == MEASUREMENT_SCHEMA,
+                "the measurement of {} in run {} has the format {}, this version reads \
+                 {MEASUREMENT_SCHEMA}; measure again, or use the version that wrote it",
+                m.id,
+                self.id,
+                m.schema
+            );
+        }
+        Ok(all)
     }
 
     fn read_all<T: DeserializeOwned>(

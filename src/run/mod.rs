@@ -232,7 +232,8 @@ impl<'a> Session<'a> {
 /// The baselines of a catalog.
 pub fn store(catalog: &Catalog) -> Store {
     let dir: &Path = &catalog.config.baseline.dir;
-    Store::new(catalog.root.join(dir))
+    // `./baselines` says no more than `baselines`.
+    Store::new(if catalog.root == Path::new(".") { dir.to_owned() } else { catalog.root.join(dir) })
 }
 
 /// The data is whole even if a thread panicked while it held the lock: each change

@@ -7,7 +7,7 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::rules::loading::DUPLICATE_KEY;
+use super::rules::loading::{DUPLICATE_KEY, NOT_ENTRIES};
 use crate::catalog::{Model, escape};
 use crate::diagnostic::Diagnostic;
 
@@ -15,8 +15,12 @@ use crate::diagnostic::Diagnostic;
 pub(super) fn duplicate_keys(model: &Model, found: &mut Vec<Diagnostic>) {
     let mut keys = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(model.text());
-    // An entry that does not parse is none.
-    let _ = Walk { pointer: String::new(), found: &mut keys }.deserialize(&mut deserializer);
+    let walk = Walk { pointer: String::new(), found: &mut keys };
+    if let Err(e) = walk.deserialize(&mut deserializer) {
+        // Loading reads the keys it knows; here every value is.
+        let message = format!("the entry holds a value that cannot be read: {e}");
+        found.push(NOT_ENTRIES.at(model.place(""), message));
+    }
     for (pointer, key) in keys {
         let place = model.key_place_at(&pointer);
         let message = format!("the key `{key}` stands twice in this object; only the last counts");
