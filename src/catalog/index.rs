@@ -2,41 +2,55 @@
 //! process that needs one entry of thousands must not parse them all.
 //!
 //! The index is a text file below the run directory, one line per entry. It is valid
-//! for exactly the files it was made from (path, size, time of change, inode), it is
-//! written only for a catalog whose files have no error, and a broken or stale one is
+//! within the run of nextest that made it, and otherwise for exactly the files it was
+//! made from (path, size, time of change, inode). It is
+//! written only for a catalog that loads without an error, and a broken or stale one is
 //! as good as none.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::load::Loader;
-use super::{CATALOG_FILE, CONFIG_FILE, Catalog};
+use super::{CATALOG_FILE, CONFIG_FILE, Catalog, MAX_COLUMN, Model, Source};
 use crate::diagnostic::Diagnostic;
 
 /// First word of the file; to be raised when its format or the loader changes.
-const FORMAT: &str = concat!("mad-index/1-", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("mad-index/3-", env!("CARGO_PKG_VERSION"));
 
 impl Catalog {
     /// A catalog of the one entry `name` below `root`, if the index in `cache` knows it
     /// and is up to date.
     pub fn load_one(root: &Path, name: &str, cache: &Path) -> Option<Catalog> {
-        let index = fs::read_to_string(index_file(root, cache)).ok()?;
-        let body = index.strip_prefix(&header(root))?;
+        let index = fs::read(index_file(root, cache)).ok()?;
+        let (run, rest) = index.split_at(memchr::memchr(b'\n', &index)?);
+        // In the run of nextest that listed the cases nothing needs to be looked at again.
+        let listed = listing().is_some_and(|id| id.as_bytes() == run);
+        if !listed && !rest.get(1..)?.starts_with(header(root).as_bytes()) {
+            return None;
+        }
         let key = format!("\n{}\t", serde_json::Value::from(name));
-        let line = &body[memmem::find(body.as_bytes(), key.as_bytes())? + key.len()..];
-        let mut fields = line.lines().next()?.split('\t');
+        let line = &rest[memmem::find(rest, key.as_bytes())? + key.len()..];
+        let line = &line[..memchr::memchr(b'\n', line)?];
+        let mut fields = std::str::from_utf8(line).ok()?.split('\t');
         let mut number = || fields.next()?.parse::<usize>().ok();
-        let (index, line, start, end) = (number()?, number()?, number()?, number()?);
+        let (index, line, margin) = (number()?, number()?, number()?);
+        let (start, end) = (number()?, number()?);
         let file = Path::new(fields.next()?);
 
+        // From the beginning of the entry's line on, so that columns come out right.
+        let mut text = vec![0; end.checked_sub(start)?];
+        let from = u64::try_from(start).ok()?;
+        fs::File::open(root.join(file)).ok()?.read_exact_at(&mut text, from).ok()?;
+        let source =
+            Arc::new(Source { file: file.to_owned(), text: String::from_utf8(text).ok()? });
+        let raw: &RawValue = serde_json::from_str(source.text.get(margin..)?).ok()?;
         let mut loader = Loader::new(root);
-        let source = loader.source(file)?;
-        let raw: &RawValue = serde_json::from_str(source.text.get(start..end)?).ok()?;
         loader.entry(&source, index, raw, line, dir_of(file));
         let catalog = loader.finish();
         (catalog.models.first()?.name == name).then_some(catalog)
@@ -45,20 +59,33 @@ impl Catalog {
     /// Remembers where the entries stand. Trouble is no error: the index only saves
     /// time.
     pub fn write_index(&self, cache: &Path) {
-        if self.file_problems().any(Diagnostic::is_error) {
+        // A byte order mark shifts all places.
+        let shifted = |m: &Model| {
+            let size = fs::metadata(self.root.join(&m.source().file)).map_or(0, |meta| meta.len());
+            size != m.source().text.len() as u64
+        };
+        let files = self.models.chunk_by(|a, b| a.source().file == b.source().file);
+        if self.problems.iter().any(Diagnostic::is_error)
+            || files.filter_map(|models| models.first()).any(shifted)
+        {
             return;
         }
-        let mut text = header(&self.root);
+        let mut text = format!("{}\n{}", listing().unwrap_or_default(), header(&self.root));
         for model in &self.models {
-            let span = model.span();
+            let (span, bytes) = (model.span(), model.source().text.as_bytes());
+            // Not through all of a catalog without line breaks.
+            let near = span.start.saturating_sub(MAX_COLUMN);
+            let line_start = memchr::memrchr(b'\n', &bytes[near..span.start]);
+            let line_start = line_start.map_or(span.start, |i| near + i + 1);
             // The name as a JSON string holds no tab and no newline.
             let _ = write!(
                 text,
-                "\n{}\t{}\t{}\t{}\t{}\t{}",
+                "\n{}\t{}\t{}\t{}\t{}\t{}\t{}",
                 serde_json::Value::from(model.name.as_str()),
                 model.data.index,
                 model.line(),
-                span.start,
+                span.start - line_start,
+                line_start,
                 span.end,
                 model.source().file.display()
             );
@@ -70,6 +97,11 @@ impl Catalog {
             let _ = crate::record::write_atomically(&file, text.as_bytes());
         }
     }
+}
+
+/// The run of nextest that this process is part of.
+fn listing() -> Option<String> {
+    std::env::var("NEXTEST_RUN_ID").ok().filter(|id| !id.is_empty())
 }
 
 fn index_file(root: &Path, cache: &Path) -> PathBuf {

@@ -150,7 +150,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The text of a catalog file; a file that cannot be read becomes a problem.
-    pub(super) fn source(&mut self, file: &Path) -> Option<Arc<Source>> {
+    fn source(&mut self, file: &Path) -> Option<Arc<Source>> {
         match read_text(&self.root.join(file)) {
             Ok(text) => Some(Arc::new(Source { file: file.to_owned(), text })),
             Err(message) => {
@@ -273,7 +273,10 @@ pub(super) fn script_dirs(root: &Path) -> std::io::Result<Vec<String>> {
     };
     let mut dirs: Vec<String> = entries
         .flatten()
-        .filter(|e| e.path().is_dir())
+        .filter(|e| match e.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => e.path().is_dir(),
+        })
         .filter_map(|e| e.file_name().into_string().ok())
         .collect();
     dirs.sort();

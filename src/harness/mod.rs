@@ -88,7 +88,8 @@ fn run(mut args: HarnessArgs) -> Result<ExitCode> {
         args.libtest.test_threads = Some(1);
     }
     // Only a Run that measures has something to end when a signal comes.
-    let measures = selected.iter().any(|c| args.selects(c) && c.measures());
+    let idle = |c: &Case| c.ignored && !args.libtest.ignored && !args.libtest.include_ignored;
+    let measures = selected.iter().any(|c| args.selects(c) && c.measures() && !idle(c));
     let cancel = Cancel::default();
     if measures {
         cancel.on_signals()?;
