@@ -113,7 +113,7 @@ fn nested_entries_are_named_and_found_below_their_directory() {
     let fixture = Fixture::empty();
     let entry = json!([{
         "name": "m",
-        "scripts": "../shared/run.sh",
+        "scripts": "../common/run.sh",
         "dockerfile": "../../docker/m",
         "n_gpus": 0,
         "my_key": {"kept": true},
@@ -121,7 +121,7 @@ fn nested_entries_are_named_and_found_below_their_directory() {
     fixture.write("scripts/nested/models.json", entry.to_string());
     let listed = fixture.mad(&["--json", "discover"]).run().exits(0).json();
     assert_eq!(listed[0]["name"], "nested/m");
-    assert_eq!(listed[0]["scripts"], "scripts/shared/run.sh");
+    assert_eq!(listed[0]["scripts"], "scripts/common/run.sh");
     assert_eq!(listed[0]["dockerfile"], "docker/m");
     assert_eq!(listed[0]["my_key"]["kept"], true);
     assert_eq!(listed[0]["mad"]["file"], "scripts/nested/models.json");

@@ -103,6 +103,8 @@ fn tags_choose_entries() {
     assert_eq!(list(&fixture, &["--tags", "gpu,quick", "-t", "cpu"]).len(), 7);
     let added = list(&fixture, &["--tags", "runs:n=1", "bench"]);
     assert_eq!(added, ["bench::runs:n=1"]);
+    fixture.target(&["--tags", "nothing"]).run().exits(2).says(&["no entry has the name or tag"]);
+    fixture.target(&["--timeout", "soon"]).run().exits(4).says(&["expected seconds"]);
 }
 
 #[test]

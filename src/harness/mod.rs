@@ -23,7 +23,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use args::HarnessArgs;
 
-use crate::catalog::{Catalog, Model};
+use crate::catalog::{Catalog, Model, NoMatch};
 use crate::engine::{Cancel, supervise};
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
@@ -33,6 +33,8 @@ use crate::run::{CATALOG_CASE, Session};
 
 /// Exit status for arguments and configuration that make no sense.
 const USAGE: u8 = 4;
+/// Exit status for tags that match nothing.
+const NO_MATCH: u8 = 2;
 
 /// The whole test target: reads the catalog below the package's root (or `MAD_ROOT`),
 /// makes its cases, runs those that the arguments select, writes the results.
@@ -59,7 +61,7 @@ pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             eprintln!("Error: {e:#}");
-            ExitCode::from(USAGE)
+            ExitCode::from(if e.is::<NoMatch>() { NO_MATCH } else { USAGE })
         }
     }
 }
