@@ -2,11 +2,13 @@
 //! for `mad` and for the test target.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
 use clap::builder::FalseyValueParser;
+use clap::builder::Resettable;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
@@ -133,6 +135,26 @@ pub struct RunOptions {
 
 /// Variables that steer the harness and are no flag of a run.
 const STEERING: [&str; 3] = ["MAD_ROOT", "MAD_LEASE_DIR", "MAD_ACCEPTED_BY"];
+
+/// Parses `args` by the command line of `P`. A variable that is set to nothing, as CI
+/// systems do with what was left blank, counts as not set.
+///
+/// # Errors
+/// clap's, help and version texts included.
+pub fn parse<P: clap::Parser>(args: impl Iterator<Item = OsString>) -> Result<P, clap::Error> {
+    let mut command = without_blank_variables(P::command());
+    let mut matches = command.try_get_matches_from_mut(args)?;
+    P::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
+}
+
+fn without_blank_variables(command: clap::Command) -> clap::Command {
+    let blank = |arg: &clap::Arg| {
+        arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|arg| if blank(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_blank_variables)
+}
 
 /// Names of the variables that steer the harness: the environment forms of the flags,
 /// and a few more. Scripts do not see them.

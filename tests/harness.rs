@@ -105,6 +105,11 @@ fn tags_choose_entries() {
     assert_eq!(added, ["bench::runs:n=1"]);
     fixture.target(&["--tags", "nothing"]).run().exits(2).says(&["no entry has the name or tag"]);
     fixture.target(&["--timeout", "soon"]).run().exits(4).says(&["expected seconds"]);
+    // What a CI system leaves blank is not set.
+    let blank = ["MAD_TAGS", "MAD_TIMEOUT", "MAD_NGPUS", "MAD_ENGINE", "MAD_SAMPLES"];
+    let target = fixture.target(&["--list"]);
+    let target = blank.into_iter().fold(target, |target, name| target.env(name, ""));
+    assert_eq!(listed(&target.run().exits(0)).len(), 7);
 }
 
 #[test]

@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == TEST_TARGET) {
         return crate::harness::main_from(std::env::args_os().skip(1));
     }
-    let cli = match Cli::try_parse() {
+    let cli = match crate::options::parse::<Cli>(std::env::args_os()) {
         Ok(cli) => cli,
         Err(e) => {
             let _ = e.print();

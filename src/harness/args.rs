@@ -35,7 +35,7 @@ impl HarnessArgs {
     pub(super) fn parse_from(
         args: impl Iterator<Item = OsString>,
     ) -> Result<HarnessArgs, ExitCode> {
-        let mut args = HarnessArgs::try_parse_from(args).map_err(|e| {
+        let mut args = crate::options::parse::<HarnessArgs>(args).map_err(|e| {
             let _ = e.print();
             if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
         })?;
