@@ -47,11 +47,6 @@ impl Catalog {
     pub fn file_problems(&self) -> impl Iterator<Item = &Diagnostic> {
         self.problems.iter().filter(|p| p.model.is_none())
     }
-
-    /// Problems about the entry `name`.
-    pub fn problems_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Diagnostic> {
-        self.problems.iter().filter(move |p| p.model.as_deref() == Some(name))
-    }
 }
 
 /// Columns beyond this many bytes are not counted: in a catalog without line breaks

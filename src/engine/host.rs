@@ -58,7 +58,7 @@ impl Engine for HostEngine {
         if let Some(path) = results.filter(|p| p.is_file()) {
             // Kept beside the log; the work directory goes.
             let kept = slot.dir.join("results.csv");
-            copy_masked(&path, &kept, Masker::new(job.secrets.iter().cloned()))
+            copy_masked(&path, &kept, job.masker())
                 .with_context(|| format!("cannot keep {}", path.display()))?;
             execution.results = Some(kept);
         }
@@ -187,7 +187,7 @@ impl Sink {
             File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Sink {
             log: Some(log),
-            masker: Masker::new(job.secrets.iter().cloned()),
+            masker: job.masker(),
             masked: Vec::new(),
             scanner: LogScanner::new(&job.error_scan),
             live: slot.live_output,

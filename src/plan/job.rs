@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Planner;
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model, split_commas};
-use crate::contract::ErrorScan;
+use crate::contract::{ErrorScan, Masker};
 use crate::engine::absolute;
 use crate::machine::{Gpu, Machine, Vendor};
 use crate::options::{EngineKind, text_items};
@@ -94,6 +94,11 @@ impl Job {
             n_gpus: self.n_gpus,
             precision: self.model.precision().to_owned(),
         }
+    }
+
+    /// Replaces the secrets that the script may know.
+    pub fn masker(&self) -> Masker {
+        Masker::new(self.secrets.iter().cloned())
     }
 
     /// The command as a person would type it in the script's directory.

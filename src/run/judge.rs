@@ -11,7 +11,6 @@ use super::measure::{Purpose, runner_attempt};
 use super::{Outcome, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
-use crate::contract::Sample;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, Measurement, ModelLock};
 use crate::regress::{self, Confirmation, Policy, Step, Verdict};
@@ -138,7 +137,8 @@ impl Session<'_> {
                 continue;
             };
             let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
-            let policy = self.policy(job, key, samples[0]);
+            let config = &self.planner.catalog.config;
+            let policy = policy(config, &job.model, key, &samples[0].metric);
             let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
             record.settle(key.to_owned(), step, &mut doubts);
         }
@@ -174,12 +174,6 @@ impl Session<'_> {
             record.confirmations.push(execution);
         }
         Ok(())
-    }
-
-    /// How one metric is judged: the entry's word first, then the catalog's, then
-    /// what the metric's name says.
-    fn policy(&self, job: &Job, key: &str, sample: &Sample) -> Policy {
-        policy(&self.planner.catalog.config, &job.model, key, &sample.metric)
     }
 
     /// What a case of the entry says in JUnit and in records.
@@ -226,7 +220,8 @@ impl Session<'_> {
     }
 }
 
-/// How the metric `key` (whose unit word is `metric`) of `model` is judged.
+/// How the metric `key` (whose unit word is `metric`) of `model` is judged: the entry's
+/// word first, then the catalog's, then what the metric's name says.
 pub fn policy(config: &crate::catalog::Config, model: &Model, key: &str, metric: &str) -> Policy {
     let entry = model.entry().regress.clone().unwrap_or_default();
     let rule = entry.metrics.get(key).or_else(|| entry.metrics.get(metric)).cloned();

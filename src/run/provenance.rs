@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::contract::Masker;
 use crate::plan::Job;
 use crate::record::Provenance;
 
@@ -16,7 +15,7 @@ const TELLING: [&str; 18] = [
 
 /// The provenance of a Measurement of `job`.
 pub(super) fn provenance(job: &Job, root: &Path) -> Provenance {
-    let masker = Masker::new(job.secrets.iter().cloned());
+    let masker = job.masker();
     let steering = crate::options::variables();
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
