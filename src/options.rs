@@ -43,6 +43,18 @@ impl std::fmt::Display for EngineKind {
     }
 }
 
+/// Which program runs containers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ContainerProgram {
+    /// Docker if it answers, else Podman.
+    #[default]
+    Auto,
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
 /// How entries are run and judged.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Benchmark options")]
@@ -112,9 +124,40 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE", env = "MAD_MACHINE")]
     pub machine: Option<PathBuf>,
 
-    /// Keep the private work directory of every execution
+    /// Keep the private work directory of every execution, and its container
     #[arg(long, env = "MAD_KEEP_ALIVE", value_parser = flag())]
     pub keep_alive: bool,
+
+    /// Which container engine runs entries that have a Dockerfile
+    #[arg(
+        long,
+        value_enum,
+        env = "MAD_CONTAINER_ENGINE",
+        default_value = "auto",
+        ignore_case = true
+    )]
+    pub container_engine: ContainerProgram,
+
+    /// Run in this image instead of building one (auto: the entry's DOCKER_IMAGE_NAME)
+    #[arg(long, value_name = "IMAGE", env = "MAD_USE_IMAGE")]
+    pub use_image: Option<String>,
+
+    /// Build images from scratch and pull their base images anew
+    #[arg(long, visible_alias = "clean-docker-cache", env = "MAD_CLEAN", value_parser = flag())]
+    pub clean: bool,
+
+    /// Build for this GPU architecture instead of this host's
+    #[arg(long, value_name = "ARCH", env = "MAD_TARGET_ARCH")]
+    pub target_arch: Option<String>,
+
+    /// Hand secrets to Dockerfiles that take them as build arguments; the image's history
+    /// keeps them
+    #[arg(long, env = "MAD_SECRETS_AS_BUILD_ARGS", value_parser = flag())]
+    pub secrets_as_build_args: bool,
+
+    /// Run the scripts before and after the model's, and not the model
+    #[arg(long, env = "MAD_SKIP_MODEL_RUN", value_parser = flag())]
+    pub skip_model_run: bool,
 
     /// Run also where the entry's skip_gpu_arch names this host's GPUs
     #[arg(long, env = "MAD_DISABLE_SKIP_GPU_ARCH", value_parser = flag())]
@@ -123,6 +166,10 @@ pub struct RunOptions {
     /// A skip for want of hardware is a failure
     #[arg(long, env = "MAD_REQUIRE_GPU", value_parser = flag())]
     pub require_gpu: bool,
+
+    /// A skip for want of a container engine is a failure
+    #[arg(long, env = "MAD_REQUIRE_CONTAINERS", value_parser = flag())]
+    pub require_containers: bool,
 
     /// A missing baseline is a failure
     #[arg(long, env = "MAD_REQUIRE_BASELINE", value_parser = flag())]
@@ -284,6 +331,16 @@ impl Context {
                 wrong.push(format!("`{key}` must be a count, or -1 for all"));
             }
         }
+        for key in ["pre_scripts", "post_scripts"] {
+            for problem in hook_problems(self.0.get(key)) {
+                wrong.push(format!("`{key}`{problem}"));
+            }
+        }
+        for key in ["encapsulate_script", "docker_cpus", "MAD_CONTAINER_IMAGE", "guest_os"] {
+            if self.0.get(key).is_some_and(|v| !v.is_string()) {
+                wrong.push(format!("`{key}` must be text"));
+            }
+        }
         if let Some(value) = self.0.get("docker_gpus") {
             match scalar_text(value).as_deref().map(gpu_list) {
                 Some(Ok(_)) => {}
@@ -300,6 +357,24 @@ impl Context {
             false => bail!("additional context: {}", wrong.join("; ")),
         }
     }
+}
+
+/// What is wrong with an array of `{"path": …, "args": …}`.
+fn hook_problems(value: Option<&Value>) -> Vec<String> {
+    let Some(value) = value else { return Vec::new() };
+    let Some(items) = value.as_array() else {
+        return vec![" must be an array of {\"path\": …, \"args\": …}".to_owned()];
+    };
+    let problem = |item: &Value| {
+        let args = item.get("args").map_or(Some(""), Value::as_str);
+        match (item.get("path").and_then(Value::as_str), args) {
+            (None, _) => Some("needs a `path`".to_owned()),
+            (_, None) => Some("`args` must be text".to_owned()),
+            (_, Some(args)) => shell_words::split(args).err().map(|e| format!("`args`: {e}")),
+        }
+    };
+    let numbered = items.iter().enumerate();
+    numbered.filter_map(|(i, item)| Some(format!("[{i}]: {}", problem(item)?))).collect()
 }
 
 /// `0,2-4` as a set.

@@ -94,6 +94,7 @@ fn exit_of(cases: &[CaseRecord]) -> Exit {
     let worst = cases.iter().filter(failed).map(|c| match c.kind.as_str() {
         "regression" => Exit::Regression,
         "baseline" => Exit::Usage,
+        "build" => Exit::NoMatch,
         "no-baseline" => Exit::Findings,
         _ => Exit::RunFailed,
     });

@@ -7,7 +7,8 @@ use super::{Exit, Global, print, print_json};
 use crate::catalog::Model;
 use crate::diagnostic::{Diagnostic, relative};
 use crate::engine::absolute;
-use crate::plan::{Plan, Planner};
+use crate::engine::container;
+use crate::plan::{Job, Plan, Planner};
 use crate::validate::Validator;
 
 /// Prints the Plan of each entry; runs nothing.
@@ -34,39 +35,65 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
             ("invalid", json!({ "errors": errors }))
         } else {
             match planner.plan(model) {
-                Plan::Run(job) => {
-                    let limit = job.timeout_s.map_or("none".to_owned(), |s| format!("{s} s"));
-                    text.push_str(&format!(
-                        "run      {id}\n           {command}\n           {} engine, {}, \
-                         {} warm-up + {} executions, timeout {limit}\n           in {}: {}\n",
-                        job.engine,
-                        match job.n_gpus {
-                            1 => "1 GPU".to_owned(),
-                            n => format!("{n} GPUs"),
-                        },
-                        job.warmup,
-                        job.samples,
-                        relative(&absolute(&planner.catalog.root), &job.script_dir).display(),
-                        job.command_line(),
-                    ));
-                    let detail = json!({
-                        "engine": job.engine.to_string(),
-                        "n_gpus": job.n_gpus,
-                        "warmup": job.warmup,
-                        "samples": job.samples,
-                        "timeout_s": job.timeout_s,
-                        "argv": job.command,
-                        "warnings": job.warnings,
-                    });
-                    ("run", detail)
+                Plan::Run(jobs) => {
+                    let limit = |job: &Job| match job.timeout_s {
+                        Some(s) => format!("{s} s"),
+                        None => "none".to_owned(),
+                    };
+                    text.push_str(&format!("run      {id}\n           {command}\n"));
+                    for job in &jobs {
+                        text.push_str(&format!(
+                            "           {} engine, {}, {} warm-up + {} executions, timeout {}\n",
+                            job.engine,
+                            match job.n_gpus {
+                                1 => "1 GPU".to_owned(),
+                                n => format!("{n} GPUs"),
+                            },
+                            job.warmup,
+                            job.samples,
+                            limit(job),
+                        ));
+                        text.push_str(&format!(
+                            "           in {}: {}\n",
+                            relative(&absolute(&planner.catalog.root), &job.script_dir).display(),
+                            job.command_line(),
+                        ));
+                        for line in container::commands(job) {
+                            text.push_str(&format!("           {line}\n"));
+                        }
+                    }
+                    let detail = |job: &Job| {
+                        json!({
+                            "id": job.id,
+                            "engine": job.engine.to_string(),
+                            "n_gpus": job.n_gpus,
+                            "warmup": job.warmup,
+                            "samples": job.samples,
+                            "timeout_s": job.timeout_s,
+                            "argv": job.command,
+                            "container": container::commands(job),
+                            "warnings": job.warnings,
+                        })
+                    };
+                    // One Measurement is the rule; its details stand beside the plan.
+                    let mut all: Vec<Value> = jobs.iter().map(detail).collect();
+                    match all.len() {
+                        1 => ("run", all.remove(0)),
+                        _ => ("run", json!({ "measurements": all })),
+                    }
+                }
+                Plan::NoImage(why) => {
+                    exit = exit.max(Exit::NoMatch);
+                    text.push_str(&format!("no image {id}\n           {why}\n"));
+                    ("no-image", json!({ "reason": why }))
                 }
                 Plan::Skip(skip) => {
-                    if skip.hardware && planner.options.require_gpu {
+                    if planner.demanded(&skip).is_some() {
                         exit = exit.max(Exit::RunFailed);
                     }
                     text.push_str(&format!("skip     {id}\n           {command}\n"));
                     text.push_str(&format!("           {}\n", skip.reason));
-                    ("skip", json!({ "reason": skip.reason, "hardware": skip.hardware }))
+                    ("skip", json!({ "reason": skip.reason, "lacks": skip.lacks }))
                 }
             }
         };

@@ -25,6 +25,12 @@ pub enum Exit {
     },
     /// We ended it because the Run was cancelled.
     Cancelled,
+    /// Its container was ended by the kernel for want of memory.
+    OutOfMemory,
+    /// The container engine did not start it.
+    NotStarted,
+    /// The container engine cannot say how it ended.
+    Lost,
 }
 
 /// All that is known after an Execution.
@@ -68,6 +74,10 @@ pub enum FailureKind {
     Timeout,
     /// The Run was cancelled.
     Cancelled,
+    /// The container had too little memory.
+    OutOfMemory,
+    /// The container engine failed.
+    Engine,
     /// The script ended well but reported no number.
     NoNumber,
     /// What it reported is not a number, or not in the agreed form.
@@ -90,6 +100,13 @@ pub fn conclude(evidence: Evidence<'_>) -> Conclusion {
     Conclusion { outcome, warnings }
 }
 
+/// Weighs the evidence of an Execution that left the model out: there is nothing to
+/// measure, but what did run must have ended well.
+pub fn conclude_skipped(evidence: Evidence<'_>) -> Conclusion {
+    let outcome = ended_well(evidence.exit, evidence.log).map(|()| Vec::new());
+    Conclusion { outcome, warnings: Vec::new() }
+}
+
 fn fail<T>(kind: FailureKind, message: String) -> Result<T, Failure> {
     Err(Failure { kind, message })
 }
@@ -105,6 +122,16 @@ fn ended_well(exit: Exit, log: &LogFindings) -> Result<(), Failure> {
             (FailureKind::Timeout, format!("not finished after {after_s} s (see --timeout)"))
         }
         Exit::Cancelled => return fail(FailureKind::Cancelled, "cancelled".to_owned()),
+        Exit::OutOfMemory => (
+            FailureKind::OutOfMemory,
+            "out of memory: the kernel ended a process in the container (see --memory in \
+             additional_docker_run_options)"
+                .to_owned(),
+        ),
+        Exit::NotStarted => {
+            (FailureKind::Engine, "the container engine did not start the container".to_owned())
+        }
+        Exit::Lost => (FailureKind::Engine, "the container engine lost the container".to_owned()),
     };
     fail(kind, format!("{what}; {}", Cause(log)))
 }

@@ -20,7 +20,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude};
+pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude, conclude_skipped};
 pub use error_scan::ErrorScan;
 pub use line::Rejection;
 pub use mask::Masker;

@@ -1,16 +1,22 @@
 //! What runs a [`Job`]: the trait, and one file per engine.
 
+pub mod container;
 mod environment;
 pub mod host;
 pub(crate) mod orphans;
 pub mod supervise;
+mod supervised;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+pub(crate) use container::{CliError, Container, ContainerEnd};
 
 use crate::contract::{Exit, LogFindings};
 use crate::plan::Job;
@@ -20,25 +26,68 @@ pub trait Engine: Sync {
     /// Name in records and result files.
     fn name(&self) -> &'static str;
 
-    /// Builds or finds what the Job needs; the time it takes is the build duration.
+    /// Builds or finds what the Job needs; the time it takes is the build duration. Logs
+    /// go to `slot`, which no Execution has.
     ///
     /// # Errors
     /// When the Job cannot be made ready; the message says why.
-    fn prepare(&self, job: &Job) -> Result<()>;
+    fn prepare(&self, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Prepared>;
 
     /// Starts the script once, in `slot`, and waits for its end.
     ///
     /// # Errors
     /// When the script could not be started or watched. A script that fails is not
     /// an error but an [`Execution`] that says so.
-    fn execute(&self, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Execution>;
+    fn execute(
+        &self,
+        job: &Job,
+        prepared: &Prepared,
+        slot: &Slot,
+        cancel: &Cancel,
+    ) -> Result<Execution>;
 }
 
-/// Where one Execution may write, and which devices it has.
+/// What an engine made ready for a Job. Part of the Measurement, so that Executions that
+/// confirm it run the very same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prepared {
+    /// The image, for engines that have one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub image: Option<Image>,
+}
+
+impl Prepared {
+    /// Whether nothing had to be made ready.
+    pub fn is_empty(&self) -> bool {
+        *self == Prepared::default()
+    }
+}
+
+/// An image that Executions run in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Image {
+    /// Name and tag.
+    pub name: String,
+    /// What the engine knows it by, a digest of its content.
+    pub id: String,
+    /// Name and digest in a registry, for an image that came from one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<String>,
+    /// The Dockerfile it was built from, relative to the catalog.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dockerfile: Option<PathBuf>,
+    /// The image it was built on, as the build arguments or the Dockerfile name it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub base: Option<String>,
+}
+
+/// Where one Execution, or the preparation before it, may write, and which devices it has.
 #[derive(Clone, Debug)]
 pub struct Slot {
     /// Directory of this Execution alone.
     pub dir: PathBuf,
+    /// Id of the Run.
+    pub run: String,
     /// Where it is noted what runs, for those who come after a kill.
     pub running: PathBuf,
     /// GPUs leased to it, indices into [`crate::machine::Machine::gpus`].
@@ -79,12 +128,15 @@ pub struct Execution {
 }
 
 /// How a supervised script ended, as its supervisor wrote it down.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// How it ended.
     pub exit: Exit,
     /// Seconds it ran.
     pub duration_s: f64,
+    /// What became of its container, if it ran in one.
+    #[serde(default)]
+    pub container: Option<ContainerEnd>,
 }
 
 /// Tells every running Execution to end. Cheap to clone; all clones are one.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
+use super::{CliError, Container};
 use crate::record::{read_json, write_json};
 
 /// Where the notes of all Runs of one run directory are.
@@ -22,6 +23,34 @@ struct Note {
     supervisor: Process,
     /// Leader of the script's process group.
     script: Process,
+    /// The container it runs in.
+    #[serde(default)]
+    container: Option<Container>,
+}
+
+/// A process that watches over something, wherever that is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Watcher {
+    host: String,
+    boot_id: String,
+    process: Process,
+}
+
+impl Watcher {
+    /// This process.
+    pub(crate) fn this_process() -> Watcher {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        Watcher { host: hostname(), boot_id: boot_id(), process: Process::of(pid) }
+    }
+
+    /// Whether it is still there. One on another host cannot be asked, and counts as there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.host != hostname() || self.boot_id == boot_id() && self.process.is_alive()
+    }
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A process, told from later ones with its number by the time it started.
@@ -42,13 +71,17 @@ impl Drop for Noted {
     }
 }
 
-/// Notes down in `dir` that this process supervises `script`.
-pub(super) fn note(dir: &Path, script: Pid) -> Result<Noted> {
+/// Notes down in `dir` that this process supervises `script`, which may run `container`.
+pub(super) fn note(dir: &Path, script: Pid, container: Option<&Container>) -> Result<Noted> {
     fs::create_dir_all(dir)?;
     let script = script.as_raw_nonzero().get();
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let process = |pid| Process { pid, started: stat(pid).map_or(0, |s| s.started) };
-    let note = Note { boot_id: boot_id(), supervisor: process(own), script: process(script) };
+    let note = Note {
+        boot_id: boot_id(),
+        supervisor: Process::of(own),
+        script: Process::of(script),
+        container: container.cloned(),
+    };
     let path = dir.join(format!("{own}.json"));
     write_json(&path, &note)?;
     Ok(Noted(path))
@@ -68,12 +101,36 @@ pub(crate) fn reap(dir: &Path) -> Vec<String> {
             let pid = note.script.pid;
             ended.push(format!("ended process group {pid}, left over from a killed run"));
         }
+        match note.container.as_ref().map(remove) {
+            Some(Err(e)) => {
+                // The note stays: the engine may answer next time.
+                ended.push(format!("cannot remove a container left over from a killed run: {e}"));
+                continue;
+            }
+            Some(Ok(Some(name))) => {
+                ended.push(format!("removed container {name}, left over from a killed run"));
+            }
+            Some(Ok(None)) | None => {}
+        }
         let _ = fs::remove_file(&path);
     }
     ended
 }
 
+/// Removes `container`; its name, if it was there.
+fn remove(container: &Container) -> Result<Option<&str>, CliError> {
+    if !container.exists()? {
+        return Ok(None);
+    }
+    container.remove()?;
+    Ok(Some(&container.name))
+}
+
 impl Process {
+    fn of(pid: i32) -> Process {
+        Process { pid, started: stat(pid).map_or(0, |s| s.started) }
+    }
+
     fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
     }

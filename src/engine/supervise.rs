@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::io::AsyncReadExt;
 
-use super::{Status, orphans};
+use super::{Container, Status, orphans};
 use crate::contract::Exit;
 use crate::record::write_atomically;
 
@@ -40,6 +40,8 @@ pub struct Order {
     pub timeout_s: Option<f64>,
     /// Seconds between SIGTERM and SIGKILL.
     pub grace_s: f64,
+    /// The container that the command runs, if it runs one.
+    pub container: Option<Container>,
     /// Program and arguments.
     pub command: Vec<String>,
 }
@@ -50,7 +52,9 @@ impl Order {
         let timeout = self.timeout_s.map_or_else(|| "none".to_owned(), |s| s.to_string());
         let mut args: Vec<std::ffi::OsString> =
             vec![ARGUMENT.into(), self.status.clone().into(), self.running.clone().into()];
-        args.extend([timeout.into(), self.grace_s.to_string().into()]);
+        // Serialising plain strings does not fail.
+        let container = serde_json::to_string(&self.container).unwrap_or_default();
+        args.extend([timeout.into(), self.grace_s.to_string().into(), container.into()]);
         args.extend(self.command.iter().map(Into::into));
         args
     }
@@ -65,10 +69,11 @@ impl Order {
         let timeout = next()?;
         let timeout_s = if timeout == "none" { None } else { Some(number(timeout)?) };
         let grace_s = number(next()?)?;
+        let container = serde_json::from_str(next()?.to_str().context("not UTF-8")?)?;
         let command: Result<Vec<String>, _> = args.map(std::ffi::OsString::into_string).collect();
         let command = command.map_err(|word| anyhow::anyhow!("{word:?} is not UTF-8"))?;
         ensure!(!command.is_empty(), "no command");
-        Ok(Order { status, running, timeout_s, grace_s, command })
+        Ok(Order { status, running, timeout_s, grace_s, container, command })
     }
 }
 
@@ -104,29 +109,45 @@ async fn supervise(order: &Order) -> Result<()> {
             // In the log, where people look; the status says the same by its code.
             println!("mad: cannot start {}: {e}", order.command[0]);
             let code = if e.kind() == ErrorKind::NotFound { 127 } else { 126 };
-            return write_status(order, Exit::Code(code), started);
+            let duration_s = started.elapsed().as_secs_f64();
+            return write_status(
+                order,
+                Status { exit: Exit::Code(code), duration_s, container: None },
+            );
         }
     };
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     // Without the note the script is still ended by us; only not after us.
-    let noted = group.and_then(|group| orphans::note(&order.running, group).ok());
+    let noted = group.and_then(|g| orphans::note(&order.running, g, order.container.as_ref()).ok());
+    let script = Script { group, container: order.container.as_ref() };
     let exit = tokio::select! {
         status = child.wait() => exit_of(status?),
         () = sleep(order.timeout_s) => {
-            end(&mut child, group, order.grace_s).await;
+            script.end(&mut child, order.grace_s).await;
             Exit::TimedOut { after_s: order.timeout_s.unwrap_or_default() }
         }
         closed = lifeline() => {
             // `closed` is a word of farewell if the harness is alive and cancels;
             // if it died, the machine must be free for others at once.
             let grace = if closed { order.grace_s } else { 0.0 };
-            end(&mut child, group, grace).await;
+            script.end(&mut child, grace).await;
             Exit::Cancelled
         }
     };
-    let result = write_status(order, exit, started);
+    let duration_s = started.elapsed().as_secs_f64();
+    let container = order.container.as_ref().map(Container::end);
+    let unwanted = order.container.as_ref().filter(|c| !c.keep);
+    let removed = unwanted.map_or(Ok(()), Container::remove);
+    let result = write_status(order, Status { exit, duration_s, container });
     kill_descendants().await;
-    drop(noted);
+    match removed {
+        Ok(()) => drop(noted),
+        // The note stays, so that whoever comes next tries again.
+        Err(e) => {
+            println!("mad: cannot remove the container: {e}");
+            std::mem::forget(noted);
+        }
+    }
     result
 }
 
@@ -157,23 +178,46 @@ async fn lifeline() -> bool {
     pipe.read_u8().await.is_ok()
 }
 
-/// SIGTERM to the script and all it started, and SIGKILL to what is left after the
-/// grace period.
-async fn end(child: &mut tokio::process::Child, group: Option<Pid>, grace_s: f64) {
-    if grace_s > 0.0 {
-        signal_all(group, Signal::TERM);
-        let grace = Duration::from_secs_f64(grace_s);
-        if tokio::time::timeout(grace, child.wait()).await.is_ok() {
-            return;
-        }
-    }
-    signal_all(group, Signal::KILL);
-    let _ = tokio::time::timeout(KILL_LIMIT, child.wait()).await;
+/// What must be ended: the process group of the command, and the container it runs.
+struct Script<'a> {
+    group: Option<Pid>,
+    container: Option<&'a Container>,
 }
 
-fn signal_all(group: Option<Pid>, signal: Signal) {
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, signal);
+impl Script<'_> {
+    /// SIGTERM to the script and all it started, and SIGKILL to what is left after the
+    /// grace period.
+    async fn end(&self, child: &mut tokio::process::Child, grace_s: f64) {
+        if grace_s > 0.0 && self.ask_to_end(grace_s) {
+            let grace = Duration::from_secs_f64(grace_s);
+            if tokio::time::timeout(grace, child.wait()).await.is_ok() {
+                return;
+            }
+        }
+        if let Some(container) = self.container {
+            // Whether it is gone is seen when it is removed after all.
+            let _ = container.remove();
+        }
+        self.signal(Signal::KILL);
+        let _ = tokio::time::timeout(KILL_LIMIT, child.wait()).await;
+    }
+
+    /// Whether it is worth waiting for the end.
+    fn ask_to_end(&self, grace_s: f64) -> bool {
+        match self.container {
+            // The engine passes the signal on, and waits.
+            Some(container) => container.stop(grace_s).is_ok(),
+            None => {
+                self.signal(Signal::TERM);
+                true
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
     }
 }
 
@@ -204,7 +248,6 @@ fn children() -> Vec<Pid> {
     pids
 }
 
-fn write_status(order: &Order, exit: Exit, started: Instant) -> Result<()> {
-    let status = Status { exit, duration_s: started.elapsed().as_secs_f64() };
+fn write_status(order: &Order, status: Status) -> Result<()> {
     write_atomically(&order.status, &serde_json::to_vec(&status)?)
 }

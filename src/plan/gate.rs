@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Planner;
 use crate::catalog::{Count, Model, split_commas};
+use crate::engine::container::Containers;
 use crate::machine::Vendor;
 use crate::options::EngineKind;
 use crate::validate;
@@ -18,11 +19,22 @@ use crate::validate;
 pub struct Skip {
     /// One sentence a person can act on.
     pub reason: String,
-    /// Whether the reason is this host's hardware (`--require-gpu` makes it a
-    /// failure).
-    pub hardware: bool,
+    /// What the host lacks.
+    pub lacks: Lack,
     /// The command for a host that could run it.
     pub command: String,
+}
+
+/// What a host lacks that cannot run an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lack {
+    /// GPUs, or the right ones (`--require-gpu` makes it a failure).
+    Hardware,
+    /// A container engine that answers (`--require-containers` makes it a failure).
+    Containers,
+    /// Something else.
+    Other,
 }
 
 impl std::fmt::Display for Skip {
@@ -36,16 +48,30 @@ impl Planner<'_> {
     /// what a person can do least about.
     pub fn gate(&self, model: &Model) -> Option<Skip> {
         let hardware = self.gate_gpus(model).or_else(|| self.gate_arch(model));
-        let (reason, hardware) = match hardware {
-            Some(reason) => (reason, true),
-            None => (
-                self.gate_engine(model)
-                    .or_else(|| self.gate_described())
-                    .or_else(|| self.gate_secrets(model))?,
-                false,
-            ),
+        let (reason, lacks) = match hardware {
+            Some(reason) => (reason, Lack::Hardware),
+            None => match self.gate_engine(model) {
+                Some(reason) if self.engine(model) == EngineKind::Container => {
+                    (reason, Lack::Containers)
+                }
+                reason => {
+                    let other = reason
+                        .or_else(|| self.gate_described())
+                        .or_else(|| self.gate_secrets(model));
+                    (other?, Lack::Other)
+                }
+            },
         };
-        Some(Skip { reason, hardware, command: self.command_for(model) })
+        Some(Skip { reason, lacks, command: self.command_for(model) })
+    }
+
+    /// The flag that makes this skip a failure, if it was given.
+    pub fn demanded(&self, skip: &Skip) -> Option<&'static str> {
+        match skip.lacks {
+            Lack::Hardware if self.options.require_gpu => Some("--require-gpu"),
+            Lack::Containers if self.options.require_containers => Some("--require-containers"),
+            _ => None,
+        }
     }
 
     /// Whether the gate closes for want of GPUs alone: cheap, for lists.
@@ -138,6 +164,9 @@ impl Planner<'_> {
     fn gate_engine(&self, model: &Model) -> Option<String> {
         match self.engine(model) {
             EngineKind::Host | EngineKind::Auto => {
+                if self.options.skip_model_run {
+                    return Some("--skip-model-run leaves nothing to do on the host".to_owned());
+                }
                 let unusable = self.context.unusable_on_host();
                 if !unusable.is_empty() {
                     let keys = unusable.join("`, `");
@@ -147,10 +176,11 @@ impl Planner<'_> {
                 Some(format!("needs a clone of {url}, which the host engine does not make"))
             }
             EngineKind::Container => {
+                let unanswered = Containers::here(self.options.container_engine).as_ref().err()?;
                 let image = model.dockerfile().map(Path::display);
                 let image = image.map(|p| format!(" ({p}.*)")).unwrap_or_default();
                 Some(format!(
-                    "needs a container engine{image}, which this version lacks; \
+                    "needs a container engine{image}, and none answers: {unanswered}; \
                      `--engine host` runs the script on the host itself"
                 ))
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Planner;
+use super::container::{ContainerSpec, ImageSource};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model, split_commas};
 use crate::contract::{ErrorScan, Masker};
@@ -14,11 +15,40 @@ use crate::options::{EngineKind, text_items};
 /// Seconds an execution may take when nobody says otherwise; madengine's default.
 const DEFAULT_TIMEOUT_S: f64 = 7200.0;
 
+/// Variables of the host that containers see: how processes find each other, and what the
+/// communication libraries are told; madengine's list.
+const FORWARDED: [&str; 19] = [
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "WORLD_SIZE",
+    "RANK",
+    "NODE_RANK",
+    "NNODES",
+    "NPROC_PER_NODE",
+    "MAD_MULTI_NODE_RUNNER",
+    "MAD_COLLECT_METRICS",
+    "NCCL_SOCKET_IFNAME",
+    "GLOO_SOCKET_IFNAME",
+    "NCCL_DEBUG",
+    "NCCL_IB_DISABLE",
+    "NCCL_NET_GDR_LEVEL",
+    "PRIMUS_CONFIG_PATH",
+    "PRIMUS_CLI_EXTRA",
+    "TORCH_ELASTIC_RDZV_TIMEOUT",
+    "MIOPEN_USER_DB_PATH",
+    "HF_TOKEN",
+];
+
 /// What an engine runs.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The entry.
     pub model: Model,
+    /// What keys records and baselines: the entry's id, with the image's part behind `@`
+    /// where several images of it are measured.
+    pub id: String,
+    /// How it runs in a container, for engines that use one.
+    pub container: Option<ContainerSpec>,
     /// Who runs it.
     pub engine: EngineKind,
     /// Directory that is copied for each Execution; the script is in it.
@@ -54,8 +84,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// The environment of an Execution that was leased `gpus`: variables to set, and
-    /// with `None` variables to remove.
+    /// The environment of an Execution on this host that was leased `gpus`: variables to
+    /// set, and with `None` variables to remove.
     pub fn environment(&self, gpus: &[usize]) -> BTreeMap<String, Option<String>> {
         let env = self.env.iter();
         let mut env: BTreeMap<String, Option<String>> =
@@ -90,7 +120,7 @@ impl Job {
     pub fn baseline_key(&self) -> Key {
         Key {
             machine_class: self.machine_class(),
-            model: self.model.id(),
+            model: self.id.clone(),
             n_gpus: self.n_gpus,
             precision: self.model.precision().to_owned(),
         }
@@ -108,8 +138,38 @@ impl Job {
 }
 
 impl Planner<'_> {
-    /// Decides how the entry runs; the gate is open.
-    pub(super) fn job(&self, model: &Model) -> Job {
+    /// Decides how the entry runs, once per image; the gate is open.
+    ///
+    /// # Errors
+    /// When there is no image for it.
+    pub(super) fn jobs(&self, model: &Model) -> Result<Vec<Job>, String> {
+        let job = self.job(model);
+        if job.engine != EngineKind::Container {
+            return Ok(vec![job]);
+        }
+        let images = self.images(model)?.into_iter();
+        Ok(images.map(|(variant, image)| self.in_container(job.clone(), &variant, image)).collect())
+    }
+
+    fn in_container(&self, mut job: Job, variant: &str, image: ImageSource) -> Job {
+        if !variant.is_empty() {
+            job.id = format!("{}@{variant}", job.id);
+        }
+        job.container = Some(self.container(&job.model, image, &mut job.warnings));
+        let mut env: BTreeMap<String, String> = FORWARDED
+            .iter()
+            .filter_map(|n| Some(((*n).to_owned(), std::env::var(n).ok()?)))
+            .collect();
+        env.extend(host_secrets());
+        env.insert("MAD_GUEST_OS".to_owned(), self.guest_os());
+        env.extend(std::mem::take(&mut job.env));
+        job.secrets = secrets(&env);
+        job.env = env;
+        job
+    }
+
+    /// Decides how the entry runs, apart from its image.
+    fn job(&self, model: &Model) -> Job {
         let entry = model.entry();
         let defaults = &self.catalog.config.defaults;
         let bench = entry.bench.clone().unwrap_or_default();
@@ -129,8 +189,11 @@ impl Planner<'_> {
 
         let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
         warnings.extend(scan_warnings);
-        for key in self.context.without_meaning_on_host() {
-            warnings.push(format!("`{key}` of the context means nothing without a container"));
+        let engine = self.engine(model);
+        if engine != EngineKind::Container {
+            for key in self.context.without_meaning_on_host() {
+                warnings.push(format!("`{key}` of the context means nothing without a container"));
+            }
         }
         let env = self.job_environment(model, n_gpus, &mut warnings);
         let timeout = entry.timeout.map(|s| s.0).filter(|s| *s > 0.0);
@@ -139,7 +202,9 @@ impl Planner<'_> {
             None => timeout.or(defaults.timeout).or(Some(DEFAULT_TIMEOUT_S)),
         };
         Job {
-            engine: self.engine(model),
+            engine,
+            id: model.id(),
+            container: None,
             script_dir: absolute(&dir),
             command,
             n_gpus,
@@ -258,6 +323,13 @@ fn local_data(root: &Path, names: &str) -> Option<String> {
         .map(|name| data.get(name)?.get("local")?.get("path")?.as_str())
         .collect();
     homes.map(|h| h.join(","))
+}
+
+/// The secrets of the host that every container and build gets.
+pub(super) fn host_secrets() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, value)| name.starts_with("MAD_SECRETS") && !value.is_empty())
 }
 
 /// Values that must not appear in any output: `MAD_SECRETS*` of the host and of the

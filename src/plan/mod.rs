@@ -1,11 +1,14 @@
 //! [`Model`] × options × [`Machine`] → [`Plan`]: a [`Job`] to run, or a [`Skip`] with
 //! its reason and the command for a host that could run it.
 
+mod container;
+mod docker_options;
 mod gate;
 mod job;
 
 use std::path::Path;
 
+pub use container::{Build, ContainerSpec, Hook, ImageSource};
 pub use gate::Skip;
 pub use job::Job;
 
@@ -18,8 +21,10 @@ use crate::options::{Context, EngineKind, RunOptions};
 /// What is to be done about one entry.
 #[derive(Clone, Debug)]
 pub enum Plan {
-    /// It can run here.
-    Run(Box<Job>),
+    /// It can run here: once, or once per image.
+    Run(Vec<Job>),
+    /// It has no image for this machine and context.
+    NoImage(String),
     /// It cannot run here, or must not.
     Skip(Skip),
 }
@@ -43,7 +48,7 @@ impl Planner<'_> {
     pub fn plan(&self, model: &Model) -> Plan {
         match self.gate(model) {
             Some(skip) => Plan::Skip(skip),
-            None => Plan::Run(Box::new(self.job(model))),
+            None => self.jobs(model).map_or_else(Plan::NoImage, Plan::Run),
         }
     }
 
@@ -79,9 +84,9 @@ impl Planner<'_> {
         self.options.ngpus.or_else(|| self.context.n_gpus()).unwrap_or(entry)
     }
 
-    /// Where the accepted numbers of the entry would be on this machine.
-    pub fn baseline_key(&self, model: &Model) -> Key {
-        self.job(model).baseline_key()
+    /// Where the accepted numbers of the entry would be on this machine, per image.
+    pub fn baseline_keys(&self, model: &Model) -> Vec<Key> {
+        self.jobs(model).unwrap_or_default().iter().map(Job::baseline_key).collect()
     }
 
     /// Replaces the secrets of the host and of the context, which the command line can
@@ -109,6 +114,7 @@ impl Planner<'_> {
         flag("engine", o.engine.map(|e| e.to_string()));
         flag("samples", o.samples.map(|n| n.to_string()));
         flag("warmup", o.warmup.map(|n| n.to_string()));
+        flag("use-image", o.use_image.clone());
         let output = path(&o.output);
         flag("output", (output != "perf.csv").then_some(output));
         self.masker().mask_str(&shell_words::join(words)).into_owned()

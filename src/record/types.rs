@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Key;
 use crate::contract::{Exit, Sample};
+use crate::engine::Prepared;
 use crate::machine::Machine;
 
 /// Format of [`Measurement`] files.
@@ -57,6 +58,9 @@ pub struct Measurement {
     pub started: String,
     /// Seconds spent on building or finding the image.
     pub build_duration_s: f64,
+    /// What was built or found for it.
+    #[serde(skip_serializing_if = "Prepared::is_empty", default)]
+    pub prepared: Prepared,
     /// The Executions, warm-ups included, in order.
     pub executions: Vec<ExecutionRecord>,
     /// Why there is no number, if there is none.
@@ -120,6 +124,11 @@ impl Measurement {
             n_gpus: self.n_gpus,
             precision: self.precision.clone(),
         }
+    }
+
+    /// Whether it is one without numbers on purpose (`--skip-model-run`).
+    pub fn skipped(&self) -> bool {
+        self.failure.is_none() && self.counted().all(|e| e.samples.is_empty())
     }
 
     /// Executions that count: no warm-ups, no profiled ones.
@@ -186,9 +195,6 @@ pub struct Provenance {
     pub entry: String,
     /// Version of this program.
     pub version: String,
-    /// Digest of the image, for engines that have one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub image: Option<String>,
     /// The command in the container or work directory.
     pub command: Vec<String>,
     /// Variables that change numbers, as they were.

@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::measure::{Purpose, runner_attempt};
+use super::measure::{Purpose, failure_kind, runner_attempt};
 use super::{Outcome, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
+use crate::engine::Prepared;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, Measurement, ModelLock};
 use crate::regress::{self, Confirmation, Policy, Step, Verdict};
@@ -52,28 +53,38 @@ impl VerdictRecord {
 
 impl Session<'_> {
     pub(super) fn regress(&self, model: &Model) -> Result<Outcome> {
-        let job = match self.obstacle(model) {
-            Ok(job) => job,
+        let jobs = match self.obstacle(model) {
+            Ok(jobs) => jobs,
             Err(outcome) => return Ok(outcome),
         };
+        let outcomes: Result<Vec<(String, Outcome)>> =
+            jobs.iter().map(|job| Ok((job.id.clone(), self.regress_job(job)?))).collect();
+        Ok(Outcome::of_images(outcomes?))
+    }
+
+    fn regress_job(&self, job: &Job) -> Result<Outcome> {
         // A broken baseline must fail before hours are spent on a measurement.
         let baseline = match self.store.load(&job.baseline_key()) {
             Ok(Some(baseline)) => baseline,
-            Ok(None) => return Ok(self.no_baseline(&job)),
+            Ok(None) => return Ok(self.no_baseline(job)),
             Err(e) => return Ok(Outcome::failed("baseline", e.to_string())),
         };
-        let guard = self.dir.lock(&model.id(), &|| self.cancel.is_cancelled())?;
-        let measurement = self.measure(&job, &guard)?;
+        let guard = self.dir.lock(&job.id, &|| self.cancel.is_cancelled())?;
+        let measurement = self.measure(job, &guard)?;
         if let Some(failure) = &measurement.failure {
-            return Ok(Outcome::failed("execution", format!("nothing to judge: {failure}")));
+            let message = format!("nothing to judge: {failure}");
+            return Ok(Outcome::failed(failure_kind(&measurement), message));
+        }
+        if measurement.skipped() {
+            return Ok(Outcome::ignored("skip-model-run", "the model was not run"));
         }
         let values = measurement.values();
         let units = values.iter().map(|(key, s)| (key.as_str(), s[0].metric.as_str()));
         if let Err(e) = self.store.refuse_other_units(&baseline, units) {
             return Ok(Outcome::failed("baseline", e.to_string()));
         }
-        let verdict = self.verdict(&job, &baseline, &measurement, &guard)?;
-        Ok(outcome(&verdict).with(self.verdict_properties(&job, &measurement, &verdict)))
+        let verdict = self.verdict(job, &baseline, &measurement, &guard)?;
+        Ok(outcome(&verdict).with(self.verdict_properties(job, &measurement, &verdict)))
     }
 
     fn no_baseline(&self, job: &Job) -> Outcome {
@@ -143,7 +154,7 @@ impl Session<'_> {
             record.settle(key.to_owned(), step, &mut doubts);
         }
         if !doubts.is_empty() {
-            self.confirm(job, guard, &mut record, doubts)?;
+            self.confirm(job, &measurement.prepared, guard, &mut record, doubts)?;
         }
         Ok(record)
     }
@@ -153,6 +164,7 @@ impl Session<'_> {
     fn confirm(
         &self,
         job: &Job,
+        prepared: &Prepared,
         guard: &ModelLock,
         record: &mut VerdictRecord,
         mut doubts: BTreeMap<String, Confirmation>,
@@ -161,7 +173,7 @@ impl Session<'_> {
         let engine = self.engine(job)?;
         while !doubts.is_empty() {
             let number = u32::try_from(record.confirmations.len() + 1).unwrap_or(u32::MAX);
-            let execution = self.execute(job, engine, &dir, number, Purpose::Confirm)?;
+            let execution = self.execute(job, engine, prepared, &dir, number, Purpose::Confirm)?;
             if let Some(failure) = &execution.failure {
                 bail!("a confirming execution failed: {failure}");
             }

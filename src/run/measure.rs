@@ -1,15 +1,16 @@
 //! The bench case: one Measurement per entry and Run, whoever asks first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{Outcome, Session, lock, provenance, rows};
 use crate::catalog::Model;
-use crate::contract::{CsvError, Evidence, conclude, read_results_csv};
+use crate::contract::{CsvError, Evidence, conclude, conclude_skipped, read_results_csv};
+use crate::engine::container::ContainerEngine;
 use crate::engine::host::HostEngine;
-use crate::engine::{Engine, Slot, orphans};
+use crate::engine::{Engine, Prepared, Slot, orphans};
 use crate::machine::{Lease, Resource, Share, load_average};
 use crate::options::EngineKind;
 use crate::plan::Job;
@@ -37,20 +38,31 @@ impl Purpose {
 
 impl Session<'_> {
     pub(super) fn bench(&self, model: &Model) -> Result<Outcome> {
-        let job = match self.obstacle(model) {
-            Ok(job) => job,
+        let jobs = match self.obstacle(model) {
+            Ok(jobs) => jobs,
             Err(outcome) => {
                 let row = rows::without_number(&self.planner, model, &outcome);
                 append_rows(&self.planner.options.output, &[row])?;
                 return Ok(outcome);
             }
         };
-        let guard = self.dir.lock(&model.id(), &|| self.cancel.is_cancelled())?;
-        let measurement = self.measure(&job, &guard)?;
+        let outcomes: Result<Vec<(String, Outcome)>> =
+            jobs.iter().map(|job| Ok((job.id.clone(), self.bench_job(job)?))).collect();
+        Ok(Outcome::of_images(outcomes?))
+    }
+
+    fn bench_job(&self, job: &Job) -> Result<Outcome> {
+        let guard = self.dir.lock(&job.id, &|| self.cancel.is_cancelled())?;
+        let measurement = self.measure(job, &guard)?;
         drop(guard);
-        let properties = self.properties(&job, &measurement);
+        let properties = self.properties(job, &measurement);
         Ok(match &measurement.failure {
-            Some(failure) => Outcome::failed("execution", failure.clone()).with(properties),
+            Some(failure) => {
+                Outcome::failed(failure_kind(&measurement), failure.clone()).with(properties)
+            }
+            None if measurement.skipped() => {
+                Outcome::ignored("skip-model-run", "the model was not run").with(properties)
+            }
             None => Outcome::passed(measurement.warnings.join("\n")).with(properties),
         })
     }
@@ -73,7 +85,10 @@ impl Session<'_> {
         let engine = self.engine(job)?;
         let started = record::now();
         let clock = Instant::now();
-        let mut failure = engine.prepare(job).err().map(|e| format!("{e:#}"));
+        let (prepared, mut failure) = match self.prepare(job, engine, &dir) {
+            Ok(prepared) => (prepared, None),
+            Err(e) => (Prepared::default(), Some(format!("{e:#}"))),
+        };
         let build_duration_s = clock.elapsed().as_secs_f64();
         let mut executions = Vec::new();
         for number in 1..=job.warmup + job.samples {
@@ -81,7 +96,7 @@ impl Session<'_> {
                 break;
             }
             let purpose = if number <= job.warmup { Purpose::WarmUp } else { Purpose::Measure };
-            let execution = self.execute(job, engine, &dir, number, purpose)?;
+            let execution = self.execute(job, engine, &prepared, &dir, number, purpose)?;
             failure.clone_from(&execution.failure);
             executions.push(execution);
         }
@@ -96,13 +111,14 @@ impl Session<'_> {
             run: self.dir.id.clone(),
             attempt,
             model: job.model.name.clone(),
-            id: job.model.id(),
+            id: job.id.clone(),
             machine_class: job.machine_class(),
             n_gpus: job.n_gpus,
             precision: job.model.precision().to_owned(),
             engine: engine.name().to_owned(),
             started,
             build_duration_s,
+            prepared,
             executions,
             failure,
             warnings,
@@ -113,11 +129,24 @@ impl Session<'_> {
         Ok(measurement)
     }
 
+    /// Makes ready what the Job runs in. A build takes CPU time that a measurement beside it
+    /// would miss.
+    fn prepare(&self, job: &Job, engine: &dyn Engine, dir: &Path) -> Result<Prepared> {
+        let lease = match job.container {
+            Some(_) => Some(self.lease_cpu(job, Share::Shared)?),
+            None => None,
+        };
+        let prepared = engine.prepare(job, &self.slot(dir.join("build"), &[]), &self.cancel);
+        drop(lease);
+        prepared
+    }
+
     /// One Execution under its leases. Its record is part of the Measurement.
     pub(super) fn execute(
         &self,
         job: &Job,
         engine: &dyn Engine,
+        prepared: &Prepared,
         attempt: &Path,
         number: u32,
         purpose: Purpose,
@@ -126,25 +155,20 @@ impl Session<'_> {
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let (lease, gpus) = self.lease(job)?;
         if self.progress {
-            eprintln!("{}: {} {number}", job.model.id(), purpose.word());
+            eprintln!("{}: {} {number}", job.id, purpose.word());
         }
-        let options = self.planner.options;
-        let slot = Slot {
-            dir,
-            running: orphans::directory(&options.run_dir),
-            gpus: gpus.clone(),
-            live_output: options.live_output,
-            keep_work: options.keep_alive,
-        };
+        let slot = self.slot(dir, &gpus);
         let (started, load) = (record::now(), load_average());
-        let execution = engine.execute(job, &slot, &self.cancel)?;
+        let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
         drop(lease);
         let results = job.results_csv.as_ref().map(|name| match &execution.results {
             Some(path) => read_results_csv(path),
             None if execution.stale_results => Err(CsvError::Stale { path: name.into() }),
             None => Err(CsvError::Missing { path: name.into() }),
         });
-        let conclusion = conclude(Evidence { exit: execution.exit, log: &execution.log, results });
+        let evidence = Evidence { exit: execution.exit, log: &execution.log, results };
+        let skipped = job.container.as_ref().is_some_and(|c| c.skip_model);
+        let conclusion = if skipped { conclude_skipped(evidence) } else { conclude(evidence) };
         let log = slot.log();
         let mut warnings = conclusion.warnings;
         warnings.extend(execution.trouble);
@@ -176,29 +200,56 @@ impl Session<'_> {
     pub(super) fn engine(&self, job: &Job) -> Result<&'static dyn Engine> {
         match job.engine {
             EngineKind::Host | EngineKind::Auto => Ok(&HostEngine),
+            EngineKind::Container => Ok(&ContainerEngine),
             other => bail!("this version has no {other} engine"),
+        }
+    }
+
+    fn slot(&self, dir: PathBuf, gpus: &[usize]) -> Slot {
+        let options = self.planner.options;
+        Slot {
+            dir,
+            run: self.dir.id.clone(),
+            running: orphans::directory(&options.run_dir),
+            gpus: gpus.to_owned(),
+            live_output: options.live_output,
+            keep_work: options.keep_alive,
         }
     }
 
     /// Waits for the CPU and for as many GPUs as the Job needs.
     fn lease(&self, job: &Job) -> Result<(Lease, Vec<usize>)> {
         let share = if job.exclusive { Share::Exclusive } else { Share::Shared };
-        let owner = format!("{} {}", self.dir.id, job.model.id());
         let candidates: Vec<Resource> =
             job.gpus.iter().map(|&i| job.machine.gpus[i].resource()).collect();
+        let (lease, chosen) = self.acquire(job, &candidates, job.n_gpus as usize, share)?;
+        Ok((lease, chosen.into_iter().map(|i| job.gpus[i]).collect()))
+    }
+
+    fn lease_cpu(&self, job: &Job, share: Share) -> Result<Lease> {
+        Ok(self.acquire(job, &[], 0, share)?.0)
+    }
+
+    fn acquire(
+        &self,
+        job: &Job,
+        candidates: &[Resource],
+        count: usize,
+        cpu: Share,
+    ) -> Result<(Lease, Vec<usize>)> {
+        let owner = format!("{} {}", self.dir.id, job.id);
         let cancelled = || self.cancel.is_cancelled();
         let mut waiting = |holder: &str| {
-            tracing::info!("{} waits for {holder}", job.model.id());
+            tracing::info!("{} waits for {holder}", job.id);
         };
-        let (lease, chosen) = self.leases.acquire_any(
-            &candidates,
-            job.n_gpus as usize,
-            &[(Resource::Cpu, share)],
+        Ok(self.leases.acquire_any(
+            candidates,
+            count,
+            &[(Resource::Cpu, cpu)],
             &owner,
             &cancelled,
             &mut waiting,
-        )?;
-        Ok((lease, chosen.into_iter().map(|i| job.gpus[i]).collect()))
+        )?)
     }
 
     fn append_results(&self, job: &Job, measurement: &Measurement) -> Result<()> {
@@ -210,6 +261,11 @@ impl Session<'_> {
         lock(&self.super_records).extend(records);
         Ok(())
     }
+}
+
+/// The word for what went wrong: without an Execution, it was the image.
+pub(super) fn failure_kind(measurement: &Measurement) -> &'static str {
+    if measurement.executions.is_empty() { "build" } else { "execution" }
 }
 
 /// Which attempt of the test runner this is, from 1.

@@ -21,7 +21,7 @@ use crate::catalog::{Catalog, Model};
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Cancel, orphans};
 use crate::machine::Leases;
-use crate::plan::{Plan, Planner, Skip};
+use crate::plan::{Job, Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::validate::Validator;
 
@@ -70,6 +70,28 @@ impl Outcome {
 
     fn new(status: CaseStatus, kind: &'static str, message: impl Into<String>) -> Outcome {
         Outcome { status, kind, message: message.into(), properties: Vec::new() }
+    }
+
+    /// The outcome of a case that was measured once per image: as bad as the worst of them,
+    /// and says of each what it is about.
+    fn of_images(mut outcomes: Vec<(String, Outcome)>) -> Outcome {
+        if outcomes.len() == 1 {
+            return outcomes.remove(0).1;
+        }
+        let rank = |o: &Outcome| match (o.status, o.kind) {
+            (CaseStatus::Failed, "regression") => 0,
+            (CaseStatus::Failed, _) => 1,
+            (CaseStatus::Passed, _) => 2,
+            (CaseStatus::Ignored, _) => 3,
+        };
+        // Stable: images of one rank stay in the order of their Dockerfiles.
+        outcomes.sort_by_key(|(_, o)| rank(o));
+        let (status, kind) =
+            outcomes.first().map_or((CaseStatus::Ignored, "gate"), |(_, o)| (o.status, o.kind));
+        let said = outcomes.iter().filter(|(_, o)| !o.message.is_empty());
+        let said: Vec<String> = said.map(|(id, o)| format!("{id}: {}", o.message)).collect();
+        let properties = outcomes.iter().flat_map(|(_, o)| o.properties.clone()).collect();
+        Outcome::new(status, kind, said.join("\n")).with(properties)
     }
 
     fn with(mut self, properties: Vec<(String, String)>) -> Outcome {
@@ -202,7 +224,7 @@ impl<'a> Session<'a> {
 
     /// What stands before every measurement: an entry that is invalid fails, one
     /// that the gate holds back is skipped.
-    fn obstacle(&self, model: &Model) -> Result<Box<crate::plan::Job>, Outcome> {
+    fn obstacle(&self, model: &Model) -> Result<Vec<Job>, Outcome> {
         let diagnostics = self.validator.model(model);
         let errors: Vec<String> =
             diagnostics.iter().filter(|d| d.is_error()).map(ToString::to_string).collect();
@@ -215,14 +237,15 @@ impl<'a> Session<'a> {
                 let command = self.planner.command_for(model);
                 Err(Outcome::ignored("plan", format!("planned only: {command}")))
             }
-            Plan::Run(job) => Ok(job),
+            Plan::Run(jobs) => Ok(jobs),
+            Plan::NoImage(why) => Err(Outcome::failed("build", why)),
             Plan::Skip(skip) => Err(self.skipped(&skip)),
         }
     }
 
     fn skipped(&self, skip: &Skip) -> Outcome {
-        if skip.hardware && self.planner.options.require_gpu {
-            return Outcome::failed("gate", format!("{skip} (--require-gpu)"));
+        if let Some(flag) = self.planner.demanded(skip) {
+            return Outcome::failed("gate", format!("{skip} ({flag})"));
         }
         let command = ("command".to_owned(), skip.command.clone());
         Outcome::ignored("gate", skip.to_string()).with(vec![command])

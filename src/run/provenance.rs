@@ -17,7 +17,9 @@ const TELLING: [&str; 18] = [
 pub(super) fn provenance(job: &Job, root: &Path) -> Provenance {
     let masker = job.masker();
     let steering = crate::options::variables();
-    let environment: BTreeMap<String, String> = std::env::vars_os()
+    // A container has the environment it is given, and nothing of the host.
+    let host = job.container.is_none().then(std::env::vars_os).into_iter().flatten();
+    let environment: BTreeMap<String, String> = host
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !steering.contains(name))
         .chain(job.env.clone())
@@ -28,7 +30,6 @@ pub(super) fn provenance(job: &Job, root: &Path) -> Provenance {
         commit: commit(root),
         entry: job.model.entry_hash(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        image: None,
         command: job.command.iter().map(|w| masker.mask_str(w).into_owned()).collect(),
         environment,
         machine: Some(job.machine.clone()),

@@ -69,6 +69,10 @@ pub(super) fn of_measurement<'m>(
         base.set("status", "FAILURE");
         return vec![(base, None)];
     }
+    if measurement.skipped() {
+        base.set("status", "SKIPPED");
+        return vec![(base, None)];
+    }
     let values = measurement.values();
     values
         .into_iter()

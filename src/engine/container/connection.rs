@@ -1,0 +1,79 @@
+//! Which container engine answers on this host.
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::cli::{ANSWER_LIMIT, Cli};
+use crate::options::ContainerProgram;
+
+/// A container engine that answers.
+#[derive(Clone, Debug)]
+pub struct Containers {
+    /// How it is reached.
+    pub cli: Cli,
+    /// Which one it is; `docker` may be Podman under another name.
+    pub kind: Kind,
+    /// Version of the client.
+    pub version: String,
+}
+
+/// The engines that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client and a daemon.
+    Docker,
+    /// No daemon.
+    Podman,
+}
+
+impl Containers {
+    /// The engine that `wanted` means on this host, asked once per process.
+    ///
+    /// # Errors
+    /// When none answers: what each of them said.
+    pub fn here(wanted: ContainerProgram) -> &'static Result<Containers, String> {
+        static FOUND: [OnceLock<Result<Containers, String>>; 3] = [const { OnceLock::new() }; 3];
+        FOUND[wanted as usize].get_or_init(|| {
+            let programs: &[&str] = match wanted {
+                ContainerProgram::Auto => &["docker", "podman"],
+                ContainerProgram::Docker => &["docker"],
+                ContainerProgram::Podman => &["podman"],
+            };
+            let mut said = Vec::new();
+            for program in programs {
+                match Containers::reach(program) {
+                    Ok(containers) => return Ok(containers),
+                    Err(why) => said.push(why),
+                }
+            }
+            Err(said.join("; "))
+        })
+    }
+
+    fn reach(program: &str) -> Result<Containers, String> {
+        let cli = Cli::new(program);
+        let answer = cli.ask(&["version", "--format", "{{json .}}"], ANSWER_LIMIT);
+        let text = answer.map_err(|e| e.to_string().replace('\n', " "))?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|e| format!("{program} version: {e}: {text}"))?;
+        let version = value["Client"]["Version"].as_str().unwrap_or_default().to_owned();
+        // Podman answers for itself, also under Docker's name; Docker for its daemon.
+        let kind = if value["Server"].is_object() { Kind::Docker } else { Kind::Podman };
+        Ok(Containers { cli, kind, version })
+    }
+
+    /// The variables that switch on BuildKit, the builder that can keep secrets; `None`
+    /// if there is none. Podman's builder can, too.
+    pub(super) fn buildkit(&self) -> Option<&'static [(&'static str, &'static str)]> {
+        if self.kind == Kind::Podman {
+            return Some(&[]);
+        }
+        static BUILDX: OnceLock<bool> = OnceLock::new();
+        let major: u32 = self.version.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        // From 23 on the client builds through its plug-in `buildx` alone.
+        let there = major < 23
+            || *BUILDX.get_or_init(|| self.cli.ask(&["buildx", "version"], ANSWER_LIMIT).is_ok());
+        there.then_some(&[("DOCKER_BUILDKIT", "1")])
+    }
+}

@@ -1,0 +1,124 @@
+//! Images: finding, pulling, and what is recorded of them.
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::cli::{ANSWER_LIMIT, CliError};
+use super::connection::Containers;
+use super::{build, supervised};
+use crate::contract::Exit;
+use crate::engine::supervised::Launch;
+use crate::engine::{Cancel, Image, Slot};
+use crate::plan::{ContainerSpec, ImageSource, Job};
+
+/// What the engine says of an image.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Inspected {
+    pub id: String,
+    #[serde(default)]
+    pub repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    pub repo_digests: Option<Vec<String>>,
+    #[serde(default)]
+    config: Value,
+}
+
+impl Inspected {
+    /// The value of a label.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.config["Labels"][name].as_str()
+    }
+
+    fn digest(&self) -> Option<String> {
+        self.repo_digests.as_ref()?.first().cloned()
+    }
+
+    fn has_name(&self, name: &str) -> bool {
+        let tagged = if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
+        let ends = |tag: &String| *tag == tagged || tag.ends_with(&format!("/{tagged}"));
+        self.repo_tags.as_ref().is_some_and(|tags| tags.iter().any(ends))
+    }
+}
+
+/// Looks at all of `names` in one go. An image that is not there is missing in the answer.
+pub(super) fn inspect(containers: &Containers, names: &[&str]) -> Result<Vec<Inspected>, CliError> {
+    let args = [&["image", "inspect"], names].concat();
+    let text = match containers.cli.ask(&args, ANSWER_LIMIT) {
+        Ok(text) => text,
+        // The others are in the answer all the same.
+        Err(CliError::Failed { stdout, message, .. })
+            if message.to_lowercase().contains("no such image")
+                || message.contains("image not known") =>
+        {
+            stdout
+        }
+        Err(e) => return Err(e),
+    };
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+/// The image `name` among `found`.
+pub(super) fn named<'i>(found: &'i [Inspected], name: &str) -> Option<&'i Inspected> {
+    found.iter().find(|i| {
+        i.has_name(name)
+            || i.id.trim_start_matches("sha256:").starts_with(name.trim_start_matches("sha256:"))
+    })
+}
+
+/// An image that exists, here or in a registry.
+pub(super) fn find_or_pull(
+    containers: &Containers,
+    job: &Job,
+    name: &str,
+    slot: &Slot,
+    cancel: &Cancel,
+) -> Result<Image> {
+    let image = |found: &Inspected| Image {
+        name: name.to_owned(),
+        id: found.id.clone(),
+        digest: found.digest(),
+        ..Image::default()
+    };
+    if let Some(found) = inspect(containers, &[name])?.first() {
+        return Ok(image(found));
+    }
+    tool(containers, job, &["pull", name], Vec::new(), slot, cancel)
+        .with_context(|| format!("cannot pull the image {name}"))?;
+    let found = inspect(containers, &[name])?;
+    Ok(image(found.first().with_context(|| format!("{name} was pulled and is not there"))?))
+}
+
+/// Runs the engine's client for as long as it takes; what it prints goes to the log.
+pub(super) fn tool(
+    containers: &Containers,
+    job: &Job,
+    args: &[&str],
+    env: Vec<(String, Option<String>)>,
+    slot: &Slot,
+    cancel: &Cancel,
+) -> Result<()> {
+    std::fs::create_dir_all(&slot.dir)?;
+    let command = [&[containers.cli.program.as_str()], args].concat();
+    let command = command.into_iter().map(str::to_owned).collect();
+    let mut launch = Launch::new(command, slot.dir.clone());
+    launch.env = env;
+    let ended = supervised::run(launch, job, slot, cancel)?;
+    if ended.status.exit == Exit::Code(0) {
+        return Ok(());
+    }
+    if ended.status.exit == Exit::Cancelled {
+        bail!("cancelled");
+    }
+    let last = ended.log.last_line.map(|line| line.text).unwrap_or_default();
+    bail!("{last}\nlog: {}", slot.log().display())
+}
+
+/// The command that makes the image of `spec`, if one is made.
+pub(super) fn command(containers: &Containers, spec: &ContainerSpec) -> Option<String> {
+    let ImageSource::Build(build) = &spec.image else { return None };
+    let mut words = vec![containers.cli.program.clone()];
+    words.extend(build::arguments(containers, &spec.root, build, None));
+    Some(shell_words::join(words))
+}

@@ -1,0 +1,156 @@
+//! The container engine: runs a script in a container of Docker or Podman.
+//!
+//! One container per Execution. Its process 1 is `driver.sh`, which runs the scripts before
+//! the model's, the model's and those after it. What the container may do is in [`run`],
+//! where its image comes from in [`image`].
+
+mod build;
+mod cli;
+mod connection;
+mod fingerprint;
+mod image;
+mod labels;
+mod lifetime;
+mod ownership;
+mod run;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+pub use cli::{Cli, CliError};
+pub use connection::Containers;
+pub use labels::{Leftover, leftovers};
+pub use lifetime::{Container, ContainerEnd};
+
+use super::supervised::{self, Launch};
+use super::{Cancel, Engine, Execution, Prepared, Slot, work};
+use crate::contract::Exit;
+use crate::plan::{ContainerSpec, ImageSource, Job};
+
+/// What runs in the container as its first process.
+const DRIVER: &str = include_str!("driver.sh");
+
+/// Runs Jobs in containers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ContainerEngine;
+
+impl Engine for ContainerEngine {
+    fn name(&self) -> &'static str {
+        "container"
+    }
+
+    fn prepare(&self, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Prepared> {
+        let spec = spec(job)?;
+        let containers = reach(spec)?;
+        for (inside, host) in &spec.mounts {
+            if !host.exists() {
+                bail!("docker_mounts: {} for {inside} does not exist", host.display());
+            }
+        }
+        let image = match &spec.image {
+            ImageSource::Existing(name) => {
+                image::find_or_pull(containers, job, name, slot, cancel)?
+            }
+            ImageSource::Build(build) => build::build(containers, job, build, slot, cancel)?,
+        };
+        Ok(Prepared { image: Some(image) })
+    }
+
+    fn execute(
+        &self,
+        job: &Job,
+        prepared: &Prepared,
+        slot: &Slot,
+        cancel: &Cancel,
+    ) -> Result<Execution> {
+        let spec = spec(job)?;
+        let containers = reach(spec)?;
+        let image = prepared.image.as_ref().context("the Job has no image")?;
+        let stale_results = work::fill(job, slot)?;
+        let command = run::Run { containers, job, spec, image, slot };
+        command.make_ready(DRIVER)?;
+        let (name, keep) = (command.name(), slot.keep_work);
+        let container = Container { cli: containers.cli.clone(), name, keep };
+        let mut launch = Launch::new(command.argv(), slot.dir.clone());
+        launch.timeout_s = job.timeout_s;
+        launch.env = command.client_environment();
+        launch.container = Some(container.clone());
+        let ended = supervised::run(launch, job, slot, cancel)?;
+        let mut execution = Execution {
+            exit: ended.status.exit,
+            duration_s: ended.status.duration_s,
+            log: ended.log,
+            results: None,
+            stale_results,
+            trouble: ended.trouble,
+        };
+        how_it_ended(&mut execution, ended.status.container);
+        // The model's own time, where it came that far.
+        if let Some(seconds) = command.model_seconds() {
+            execution.duration_s = seconds;
+        }
+        execution.trouble.extend(ownership::take(containers, image, &slot.dir));
+        let written = |name: &String| [command.workspace().join(name), slot.work().join(name)];
+        let results: Vec<PathBuf> = job.results_csv.iter().flat_map(written).collect();
+        execution.results = work::keep_results(job, slot, &results)?;
+        execution.trouble.extend(work::remove(slot));
+        if slot.keep_work {
+            execution.trouble.push(container.keep_alive());
+        } else {
+            for dir in [command.workspace(), command.mad_dir()] {
+                let _ = fs::remove_dir_all(dir);
+            }
+        }
+        Ok(execution)
+    }
+}
+
+/// The commands that make the image of `job` and run it, as a person would type them.
+/// Names that differ from one Execution to the next are left as words.
+pub fn commands(job: &Job) -> Vec<String> {
+    let Some(spec) = &job.container else { return Vec::new() };
+    match Containers::here(spec.program) {
+        Ok(containers) => {
+            let masker = job.masker();
+            let lines = [image::command(containers, spec), run::command(containers, job, spec)];
+            lines.into_iter().flatten().map(|line| masker.mask_str(&line).into_owned()).collect()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+fn spec(job: &Job) -> Result<&ContainerSpec> {
+    job.container.as_ref().context("the Job was not planned for a container")
+}
+
+fn reach(spec: &ContainerSpec) -> Result<&'static Containers> {
+    match Containers::here(spec.program) {
+        Ok(containers) => Ok(containers),
+        Err(why) => bail!("no container engine answers: {why}"),
+    }
+}
+
+/// What the engine says about the end of a container that nobody ended.
+fn how_it_ended(execution: &mut Execution, container: Option<ContainerEnd>) {
+    let Exit::Code(code) = execution.exit else { return };
+    match container {
+        Some(ContainerEnd::Ran { duration_s, out_of_memory }) => {
+            execution.duration_s = duration_s;
+            match (out_of_memory, code) {
+                (true, 0) => execution.trouble.push(
+                    "the kernel ended a process in the container for want of memory".to_owned(),
+                ),
+                (true, _) => execution.exit = Exit::OutOfMemory,
+                (false, _) => {}
+            }
+        }
+        Some(ContainerEnd::NeverStarted) => execution.exit = Exit::NotStarted,
+        Some(ContainerEnd::Lost { why }) => {
+            execution.exit = Exit::Lost;
+            execution.trouble.push(why);
+        }
+        None => {}
+    }
+}

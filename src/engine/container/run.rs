@@ -1,0 +1,292 @@
+//! The container of one Execution: what it sees, what it may do, what runs in it.
+//!
+//! It has the least that the entry needs: no capability beyond the engine's own set, no
+//! host namespace, no device but the GPUs that were leased. The catalog is read-only in it;
+//! only its own workspace can be written. What madengine gives every container and we do
+//! not is listed, with the reasons, in the guide (`docs/containers.md`).
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use super::connection::{Containers, Kind};
+use super::labels::labels;
+use crate::engine::{Image, Slot, absolute};
+use crate::machine::Vendor;
+use crate::plan::{ContainerSpec, Hook, Job};
+
+/// Where madengine mounts the catalog, and scripts expect it.
+const WORKSPACE: &str = "/myworkspace";
+/// Where the driver is, and what it writes.
+const MAD: &str = "/mad";
+/// Longest part of the entry's name in a container's name.
+const NAME_MAX: usize = 40;
+/// Entries of the catalog's root that a container does not see.
+const UNSEEN: [&str; 3] = [".git", "credential.json", "target"];
+/// Variables that steer the engine's client and are therefore given by value.
+const CLIENTS_OWN: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+const CLIENTS_PREFIXES: [&str; 5] = ["DOCKER_", "CONTAINER", "BUILDKIT_", "XDG_", "MAD_"];
+
+/// One Execution in a container.
+pub(super) struct Run<'a> {
+    pub containers: &'a Containers,
+    pub job: &'a Job,
+    pub spec: &'a ContainerSpec,
+    pub image: &'a Image,
+    pub slot: &'a Slot,
+}
+
+impl Run<'_> {
+    /// The container's name: no two Executions share one.
+    pub(super) fn name(&self) -> String {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let model: String =
+            self.job.id.chars().take(NAME_MAX).map(|c| if is_plain(c) { c } else { '_' }).collect();
+        let unique = format!("{}\0{}", absolute(&self.slot.dir).display(), std::process::id());
+        let digest = Sha256::digest(unique);
+        let hash: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+        format!("mad-{model}-{hash}")
+    }
+
+    /// The container's own catalog root: empty but for what is mounted into it.
+    pub(super) fn workspace(&self) -> PathBuf {
+        self.slot.dir.join("workspace")
+    }
+
+    /// What the driver reads and writes.
+    pub(super) fn mad_dir(&self) -> PathBuf {
+        self.slot.dir.join("mad")
+    }
+
+    /// Makes the directories that the container sees, with the points where others are
+    /// mounted: the engine would make them, but as root.
+    pub(super) fn make_ready(&self, driver: &str) -> Result<()> {
+        let (workspace, mad) = (self.workspace(), self.mad_dir());
+        fs::create_dir_all(workspace.join(&self.spec.work_name))?;
+        fs::create_dir_all(&mad)?;
+        fs::write(mad.join("driver.sh"), driver)?;
+        for path in self.seen() {
+            let point = workspace.join(path.file_name().unwrap_or_default());
+            if path.is_dir() {
+                fs::create_dir_all(&point)?;
+            } else {
+                fs::write(&point, "")?;
+            }
+        }
+        for hook in self.spec.pre_scripts.iter().chain(&self.spec.post_scripts) {
+            let name = hook.script.file_name().unwrap_or_default();
+            let place =
+                || format!("cannot copy the script {} of the context", hook.script.display());
+            fs::copy(&hook.script, self.slot.work().join(name)).with_context(place)?;
+        }
+        Ok(())
+    }
+
+    /// What the container sees of the catalog, in order of names.
+    fn seen(&self) -> Vec<PathBuf> {
+        let root = &self.spec.root;
+        let own = absolute(&self.slot.dir);
+        let entries = fs::read_dir(root).into_iter().flatten().flatten();
+        let mut seen: Vec<PathBuf> = entries
+            .filter(|e| {
+                let name = e.file_name();
+                !UNSEEN.iter().any(|u| name == *u) && name != *self.spec.work_name
+            })
+            .map(|e| e.path())
+            // Not the run directory, which the logs of others are in.
+            .filter(|path| !own.starts_with(path) && (path.is_dir() || path.is_file()))
+            .collect();
+        seen.sort();
+        seen
+    }
+
+    /// The whole command line.
+    pub(super) fn argv(&self) -> Vec<String> {
+        let mut argv = Argv(vec![self.containers.cli.program.clone(), "run".into()]);
+        argv.pair("--name", self.name());
+        for label in labels(&self.slot.run, &self.job.id) {
+            argv.pair("--label", label);
+        }
+        argv.permissions(self.containers, self.job, self.spec, &self.slot.gpus);
+        argv.mount(&self.workspace(), WORKSPACE, true);
+        for path in self.seen() {
+            let inside =
+                format!("{WORKSPACE}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+            argv.mount(&path, &inside, false);
+        }
+        argv.mount(&self.slot.work(), &self.spec.work_path(), true);
+        argv.mount(&self.mad_dir(), MAD, true);
+        argv.environment(self.job);
+        argv.0.extend(self.spec.options.iter().cloned());
+        argv.0.push(self.image.id.clone());
+        argv.driver(self.job, self.spec);
+        argv.0
+    }
+
+    /// Variables of the client: values that are not in the command line, because they are
+    /// secret.
+    pub(super) fn client_environment(&self) -> Vec<(String, Option<String>)> {
+        let values = self.job.env.iter().filter(|(name, value)| by_name(self.job, name, value));
+        values.map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
+    }
+
+    /// Seconds the model ran, if it came to its end.
+    pub(super) fn model_seconds(&self) -> Option<f64> {
+        let text = fs::read_to_string(self.mad_dir().join("times")).ok()?;
+        let mut times = text.lines().map(|line| line.parse::<f64>().ok());
+        let (start, end) = (times.next()??, times.next()??);
+        Some((end - start).max(0.0))
+    }
+}
+
+impl ContainerSpec {
+    /// The work directory in the container.
+    fn work_path(&self) -> String {
+        format!("{WORKSPACE}/{}", self.work_name)
+    }
+}
+
+/// The command of an Execution for people to read: what differs from one to the next is a
+/// word.
+pub(super) fn command(containers: &Containers, job: &Job, spec: &ContainerSpec) -> Option<String> {
+    let mut argv = Argv(vec![containers.cli.program.clone(), "run".into()]);
+    let gpus: Vec<usize> = job.gpus.iter().copied().take(job.n_gpus as usize).collect();
+    argv.permissions(containers, job, spec, &gpus);
+    argv.mount(Path::new("/WORK"), &spec.work_path(), true);
+    argv.environment(job);
+    argv.0.extend(spec.options.iter().cloned());
+    argv.0.push("IMAGE".to_owned());
+    argv.driver(job, spec);
+    Some(shell_words::join(argv.0))
+}
+
+/// Whether the container gets this variable by its name alone, its value from the
+/// client's environment.
+fn by_name(job: &Job, name: &str, value: &str) -> bool {
+    let secret = matches!(job.masker().mask_str(value), Cow::Owned(_));
+    let steers = CLIENTS_OWN.contains(&name)
+        || CLIENTS_PREFIXES.iter().any(|p| name.starts_with(p)) && !name.starts_with("MAD_SECRETS");
+    secret && !steers
+}
+
+/// A command line in the making.
+struct Argv(Vec<String>);
+
+impl Argv {
+    fn pair(&mut self, flag: &str, value: impl Into<String>) {
+        self.0.extend([flag.to_owned(), value.into()]);
+    }
+
+    /// What the container may do and which devices it has.
+    fn permissions(
+        &mut self,
+        containers: &Containers,
+        job: &Job,
+        spec: &ContainerSpec,
+        gpus: &[usize],
+    ) {
+        // MAD's images are made to be root in: they install packages when they run.
+        self.pair("--user", "0:0");
+        self.pair("--entrypoint", "bash");
+        self.pair("--workdir", spec.work_path());
+        let own = |flag: &str| {
+            let prefix = format!("{flag}=");
+            spec.options.iter().any(|o| o == flag || o.starts_with(&prefix))
+        };
+        // The engines' 64 MiB are too few for data loaders and collectives; as much as a
+        // host has itself, and gone with the container.
+        if !own("--shm-size") && !own("--ipc") {
+            self.pair("--shm-size", (job.machine.memory_bytes / 2).to_string());
+        }
+        if let Some(cpus) = &spec.cpus {
+            self.pair("--cpuset-cpus", cpus);
+        }
+        let gpus: Vec<_> = gpus.iter().map(|&i| &job.machine.gpus[i]).collect();
+        let Some(first) = gpus.first() else { return };
+        // Placing memory on NUMA nodes and reading a neighbour rank's memory are what the
+        // default profile forbids and collectives need.
+        self.pair("--security-opt", "seccomp=unconfined");
+        self.pair("--cap-add", "SYS_PTRACE");
+        match first.vendor {
+            Vendor::Amd => {
+                self.pair("--device", "/dev/kfd");
+                for minor in gpus.iter().filter_map(|g| g.render_node) {
+                    self.pair("--device", format!("/dev/dri/renderD{minor}"));
+                }
+                if containers.kind == Kind::Podman {
+                    // Without privileges, access to the devices comes with the user's groups.
+                    self.pair("--group-add", "keep-groups");
+                }
+            }
+            Vendor::Nvidia => {
+                let ids: Vec<String> = gpus
+                    .iter()
+                    .map(|g| g.uuid.clone().unwrap_or_else(|| g.index.to_string()))
+                    .collect();
+                match containers.kind {
+                    // The quotes are for the flag's own reader, to which a comma ends a field.
+                    Kind::Docker => self.pair("--gpus", format!("\"device={}\"", ids.join(","))),
+                    // Podman passes over --gpus; it knows devices of the CDI.
+                    Kind::Podman => {
+                        for id in ids {
+                            self.pair("--device", format!("nvidia.com/gpu={id}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn mount(&mut self, host: &Path, inside: &str, writable: bool) {
+        let field = |text: String| match text.contains([',', '"']) {
+            true => format!("\"{}\"", text.replace('"', "\"\"")),
+            false => text,
+        };
+        let source = field(format!("source={}", absolute(host).display()));
+        let target = field(format!("target={inside}"));
+        let readonly = if writable { "" } else { ",readonly" };
+        self.pair("--mount", format!("type=bind,{source},{target}{readonly}"));
+    }
+
+    /// The entry's variables. The devices need none: the container has no others.
+    fn environment(&mut self, job: &Job) {
+        for (name, value) in &job.env {
+            match by_name(job, name, value) {
+                true => self.pair("--env", name),
+                false => self.pair("--env", format!("{name}={value}")),
+            }
+        }
+        if let Some(spec) = &job.container {
+            for (inside, host) in &spec.mounts {
+                self.mount(host, inside, true);
+            }
+        }
+    }
+
+    fn driver(&mut self, job: &Job, spec: &ContainerSpec) {
+        self.0.extend([format!("{MAD}/driver.sh"), format!("{MAD}/times")]);
+        for (kind, hooks) in [("pre", &spec.pre_scripts), ("post", &spec.post_scripts)] {
+            for hook in hooks {
+                self.step(kind, &spec.work_path(), hook);
+            }
+        }
+        if let Some(text) = &spec.encapsulate {
+            self.pair("wrap", text);
+        }
+        self.0.push("run".to_owned());
+        match spec.skip_model {
+            true => self.0.push("true".to_owned()),
+            false => self.0.extend(job.command.iter().cloned()),
+        }
+    }
+
+    fn step(&mut self, kind: &str, dir: &str, hook: &Hook) {
+        let name = hook.script.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let words = [vec!["bash".to_owned(), name], hook.args.clone()].concat();
+        self.0.extend([kind.to_owned(), dir.to_owned(), words.len().to_string()]);
+        self.0.extend(words);
+    }
+}

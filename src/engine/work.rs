@@ -1,0 +1,102 @@
+//! The private work directory of an Execution: what a script may read and write.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{Slot, absolute};
+use crate::contract::Masker;
+use crate::plan::Job;
+
+/// Fills the work directory of `slot` with a copy of the script's directory.
+///
+/// Returns whether a results file of an earlier run was among the scripts. It is removed:
+/// a script that appends to it would report its rows again.
+pub(super) fn fill(job: &Job, slot: &Slot) -> Result<bool> {
+    let work = slot.work();
+    copy_tree(&job.script_dir, &work, &slot.dir)
+        .with_context(|| format!("cannot copy {}", job.script_dir.display()))?;
+    match job.results_csv.as_ref().map(|name| work.join(name)) {
+        Some(path) if path.exists() => {
+            fs::remove_file(&path)
+                .with_context(|| format!("cannot remove the stale {}", path.display()))?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Keeps the first of `candidates` that the script wrote beside the log, without the
+/// secrets in it; the work directory goes.
+pub(super) fn keep_results(
+    job: &Job,
+    slot: &Slot,
+    candidates: &[PathBuf],
+) -> Result<Option<PathBuf>> {
+    let Some(path) = candidates.iter().find(|p| p.is_file()) else { return Ok(None) };
+    let kept = slot.dir.join("results.csv");
+    copy_masked(path, &kept, job.masker())
+        .with_context(|| format!("cannot keep {}", path.display()))?;
+    Ok(Some(kept))
+}
+
+/// Removes the work directory unless it is to be kept; trouble is told.
+pub(super) fn remove(slot: &Slot) -> Option<String> {
+    let work = slot.work();
+    let removed = if slot.keep_work { Ok(()) } else { fs::remove_dir_all(&work) };
+    removed.err().map(|e| format!("cannot remove {}: {e}", work.display()))
+}
+
+/// Copies the file `from` to `to` without the secrets in it.
+fn copy_masked(from: &Path, to: &Path, mut masker: Masker) -> std::io::Result<()> {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let (mut buffer, mut masked) = (vec![0; 64 << 10], Vec::new());
+    loop {
+        let n = from.read(&mut buffer)?;
+        match n {
+            0 => masker.finish(&mut masked),
+            n => masker.feed(&buffer[..n], &mut masked),
+        }
+        to.write_all(&masked)?;
+        masked.clear();
+        if n == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Copies the directory `from` to `to`: files, directories, links as links.
+/// `except` (the run's own directory) and version control are left out.
+pub(super) fn copy_tree(from: &Path, to: &Path, except: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    let except = absolute(except);
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_symlink() {
+            copy_link(&source, &target)?;
+        } else if kind.is_dir() {
+            let skipped = entry.file_name() == ".git" || except.starts_with(absolute(&source));
+            if !skipped {
+                copy_tree(&source, &target, &except)?;
+            }
+        } else if kind.is_file() {
+            fs::copy(&source, &target)?;
+        }
+        // Sockets, pipes and devices are nothing a script directory holds on purpose.
+    }
+    Ok(())
+}
+
+/// A relative link keeps meaning what it meant, although the copy is elsewhere.
+fn copy_link(source: &Path, target: &Path) -> std::io::Result<()> {
+    let points_to = fs::read_link(source)?;
+    let resolved = match (points_to.is_relative(), source.canonicalize()) {
+        (true, Ok(real)) if points_to.components().any(|c| c.as_os_str() == "..") => real,
+        _ => points_to,
+    };
+    std::os::unix::fs::symlink(resolved, target)
+}
