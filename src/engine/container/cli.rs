@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Variables that say which engine is meant. They are kept with what runs, so that whoever
 /// cleans up later asks the same engine.
-const MEANING: [&str; 9] = [
+pub(super) const MEANING: [&str; 9] = [
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
     "DOCKER_CONFIG",

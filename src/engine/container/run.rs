@@ -6,12 +6,14 @@
 //! not is listed, with the reasons, in the guide (`docs/containers.md`).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use super::cli::MEANING;
 use super::connection::{Containers, Kind};
 use super::labels::labels;
 use crate::engine::{Image, Slot, absolute};
@@ -24,11 +26,13 @@ const WORKSPACE: &str = "/myworkspace";
 const MAD: &str = "/mad";
 /// Longest part of the entry's name in a container's name.
 const NAME_MAX: usize = 40;
-/// Entries of the catalog's root that a container does not see.
-const UNSEEN: [&str; 3] = [".git", "credential.json", "target"];
-/// Variables that steer the engine's client and are therefore given by value.
-const CLIENTS_OWN: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH"];
-const CLIENTS_PREFIXES: [&str; 5] = ["DOCKER_", "CONTAINER", "BUILDKIT_", "XDG_", "MAD_"];
+/// What holds secrets for the harness, which a container does not see. Neither does it see
+/// hidden files.
+const CREDENTIALS: &str = "credential.json";
+/// Variables, besides those that say which engine is meant, that steer the client and are
+/// therefore never handed to the container through the client's own environment.
+const CLIENTS_OWN: [&str; 6] =
+    ["PATH", "HOME", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH", "DOCKER_API_VERSION"];
 
 /// One Execution in a container.
 pub(super) struct Run<'a> {
@@ -93,7 +97,8 @@ impl Run<'_> {
         let mut seen: Vec<PathBuf> = entries
             .filter(|e| {
                 let name = e.file_name();
-                !UNSEEN.iter().any(|u| name == *u) && name != *self.spec.work_name
+                let hidden = name.to_string_lossy().starts_with('.');
+                !hidden && name != CREDENTIALS && name != *self.spec.work_name
             })
             .map(|e| e.path())
             // Not the run directory, which the logs of others are in.
@@ -129,8 +134,8 @@ impl Run<'_> {
     /// Variables of the client: values that are not in the command line, because they are
     /// secret.
     pub(super) fn client_environment(&self) -> Vec<(String, Option<String>)> {
-        let values = self.job.env.iter().filter(|(name, value)| by_name(self.job, name, value));
-        values.map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
+        let secret = secret_names(self.job).into_iter();
+        secret.map(|name| (name.to_owned(), self.job.env.get(name).cloned())).collect()
     }
 
     /// Seconds the model ran, if it came to its end.
@@ -163,13 +168,14 @@ pub(super) fn command(containers: &Containers, job: &Job, spec: &ContainerSpec) 
     Some(shell_words::join(argv.0))
 }
 
-/// Whether the container gets this variable by its name alone, its value from the
-/// client's environment.
-fn by_name(job: &Job, name: &str, value: &str) -> bool {
-    let secret = matches!(job.masker().mask_str(value), Cow::Owned(_));
-    let steers = CLIENTS_OWN.contains(&name)
-        || CLIENTS_PREFIXES.iter().any(|p| name.starts_with(p)) && !name.starts_with("MAD_SECRETS");
-    secret && !steers
+/// The variables that the container gets by name alone, their values from the client's
+/// environment: a command line is for everybody to read.
+fn secret_names(job: &Job) -> BTreeSet<&str> {
+    let masker = job.masker();
+    let steers = |name: &str| CLIENTS_OWN.contains(&name) || MEANING.contains(&name);
+    let secret = |value: &str| matches!(masker.mask_str(value), Cow::Owned(_));
+    let secrets = job.env.iter().filter(|(name, value)| secret(value) && !steers(name));
+    secrets.map(|(name, _)| name.as_str()).collect()
 }
 
 /// A command line in the making.
@@ -253,8 +259,9 @@ impl Argv {
 
     /// The entry's variables. The devices need none: the container has no others.
     fn environment(&mut self, job: &Job) {
+        let secret = secret_names(job);
         for (name, value) in &job.env {
-            match by_name(job, name, value) {
+            match secret.contains(name.as_str()) {
                 true => self.pair("--env", name),
                 false => self.pair("--env", format!("{name}={value}")),
             }
