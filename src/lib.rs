@@ -26,6 +26,7 @@ pub mod contract;
 pub mod diagnostic;
 pub mod engine;
 pub mod harness;
+mod lock;
 pub mod machine;
 pub mod options;
 pub mod plan;
