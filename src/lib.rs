@@ -23,6 +23,7 @@ pub mod baseline;
 pub mod catalog;
 pub mod cli;
 pub mod contract;
+pub mod credentials;
 pub mod diagnostic;
 pub mod engine;
 pub mod harness;
