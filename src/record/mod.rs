@@ -18,7 +18,6 @@ mod types;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
@@ -32,6 +31,7 @@ pub use types::{
     RunRecord, Stage,
 };
 
+use crate::lock::lock;
 use crate::slug::slug;
 
 /// One Run's directory.
@@ -190,23 +190,8 @@ impl RunDir {
     pub fn lock(&self, id: &str, cancelled: &dyn Fn() -> bool) -> Result<ModelLock> {
         let dir = self.model(id);
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let path = dir.join("lock");
-        let file =
-            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let mut pause = Duration::from_millis(1);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(ModelLock { _file: file, dir }),
-                Err(fs::TryLockError::WouldBlock) => {
-                    ensure!(!cancelled(), "cancelled");
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(50));
-                }
-                Err(fs::TryLockError::Error(e)) => {
-                    return Err(e).with_context(|| format!("cannot lock {}", path.display()));
-                }
-            }
-        }
+        let file = lock(&dir.join("lock"), File::try_lock, cancelled, || ())?;
+        Ok(ModelLock { _file: file, dir })
     }
 }
 
