@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Global, plan, print, print_json, report, select, whole_catalog};
+use crate::credentials::Credentials;
 use crate::engine::Cancel;
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
@@ -41,7 +42,17 @@ impl Benchmark {
             Some(file) => Machine::from_file(file)?,
             None => Machine::cached(&options.run_dir.join("cache")),
         };
-        let planner = Planner { catalog, machine: &machine, options, context: &context };
+        let credentials = Credentials::load(&global.root)?;
+        for warning in credentials.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let planner = Planner {
+            catalog,
+            machine: &machine,
+            options,
+            context: &context,
+            credentials: &credentials,
+        };
         if options.plan {
             return plan::print_plan(global, &planner, &models);
         }

@@ -24,6 +24,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use args::HarnessArgs;
 
 use crate::catalog::{Catalog, Model, NoMatch};
+use crate::credentials::Credentials;
 use crate::engine::{Cancel, supervise};
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
@@ -75,7 +76,8 @@ fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let (catalog, models) = load(&root, &args)?;
     let catalog: &'static Catalog = Box::leak(Box::new(catalog));
     let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
-    let planner = Planner { catalog, machine, options, context };
+    let credentials: &'static Credentials = Box::leak(Box::new(Credentials::load(&root)?));
+    let planner = Planner { catalog, machine, options, context, credentials };
 
     let cases = cases(&planner, models, &args.libtest);
     if args.libtest.list {

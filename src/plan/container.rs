@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Planner;
 use super::docker_options::DockerOptions;
 use crate::catalog::Model;
+use crate::credentials::Credentials;
 use crate::engine::absolute;
 use crate::options::ContainerProgram;
 use crate::validate::{self, Context as Header};
@@ -29,6 +30,8 @@ pub struct ContainerSpec {
     pub root: PathBuf,
     /// Name of the work directory below `/myworkspace`.
     pub work_name: String,
+    /// Logins for the registries that images come from.
+    pub credentials: Credentials,
     /// `docker_mounts`: path in the container → path on this host.
     pub mounts: BTreeMap<String, PathBuf>,
     /// `docker_cpus`, a list as `--cpuset-cpus` takes it.
@@ -191,7 +194,7 @@ impl Planner<'_> {
             dockerfile: dockerfile.to_owned(),
             context: absolute(&self.catalog.root.join(context)),
             args,
-            secrets: super::job::host_secrets().collect(),
+            secrets: super::job::host_secrets().chain(self.credential_fields(model)).collect(),
             secrets_as_args: self.options.secrets_as_build_args,
             clean: self.options.clean,
         }
@@ -214,6 +217,7 @@ impl Planner<'_> {
         ContainerSpec {
             program: self.options.container_engine,
             image,
+            credentials: self.credentials.clone(),
             work_name: RUN_DIRECTORY.to_owned(),
             mounts,
             cpus: self.context.text("docker_cpus").map(|c| c.replace(char::is_whitespace, "")),

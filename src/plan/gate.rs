@@ -56,6 +56,7 @@ impl Planner<'_> {
                 }
                 reason => {
                     let other = reason
+                        .or_else(|| self.gate_credential(model))
                         .or_else(|| self.gate_described())
                         .or_else(|| self.gate_secrets(model));
                     (other?, Lack::Other)
@@ -197,6 +198,12 @@ impl Planner<'_> {
     fn gate_described(&self) -> Option<String> {
         let file = self.options.machine.as_ref().filter(|_| !self.options.plan)?;
         Some(format!("would run on the host in {}, which is not this one", file.display()))
+    }
+
+    /// A login that the entry names and `credential.json` lacks.
+    fn gate_credential(&self, model: &Model) -> Option<String> {
+        let name = model.entry().cred.as_deref().filter(|c| !c.trim().is_empty())?;
+        self.credentials.of_entry(name).err().map(|e| e.to_string())
     }
 
     /// A secret that the script uses without a default and that is not set.

@@ -8,6 +8,7 @@ use super::container::{ContainerSpec, ImageSource};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model, split_commas};
 use crate::contract::{ErrorScan, Masker};
+use crate::credentials::Credential;
 use crate::engine::absolute;
 use crate::machine::{Gpu, Machine, Vendor};
 use crate::options::{EngineKind, text_items};
@@ -163,7 +164,7 @@ impl Planner<'_> {
         env.extend(host_secrets());
         env.insert("MAD_GUEST_OS".to_owned(), self.guest_os());
         env.extend(std::mem::take(&mut job.env));
-        job.secrets = secrets(&env);
+        job.secrets = self.secrets(&env);
         job.env = env;
         job
     }
@@ -210,7 +211,7 @@ impl Planner<'_> {
             n_gpus,
             gpus,
             machine: self.machine.clone(),
-            secrets: secrets(&env),
+            secrets: self.secrets(&env),
             env,
             timeout_s: timeout_s.filter(|s| *s > 0.0),
             grace_s: self.options.kill_grace,
@@ -231,6 +232,33 @@ impl Planner<'_> {
             warnings,
             model: model.clone(),
         }
+    }
+
+    /// Values that must not appear in any output: those of `credential.json`, `MAD_SECRETS*`
+    /// of the host and of `env`, and tokens known by their customary names.
+    pub(super) fn secrets(&self, env: &BTreeMap<String, String>) -> Vec<String> {
+        let secret = |name: &str| {
+            name.contains("MAD_SECRETS")
+                || name == "MAD_DOCKERHUB_PASSWORD"
+                || name == "HF_TOKEN"
+                || name == "HUGGING_FACE_HUB_TOKEN"
+        };
+        let named = host_variables()
+            .chain(env.iter().map(|(name, value)| (name.clone(), value.clone())))
+            .filter(|(name, value)| secret(name) && !value.trim().is_empty())
+            .map(|(_, value)| value);
+        named.chain(self.credentials.secrets().map(str::to_owned)).collect()
+    }
+
+    /// `<cred>_<FIELD>` of the login that the entry names.
+    pub(super) fn credential_fields(&self, model: &Model) -> Vec<(String, String)> {
+        let Some(name) = model.entry().cred.as_deref().filter(|c| !c.trim().is_empty()) else {
+            return Vec::new();
+        };
+        // The gate is closed for a login that is not there.
+        let login = self.credentials.of_entry(name).ok().flatten();
+        let fields = login.into_iter().flat_map(Credential::fields);
+        fields.map(|(field, value)| (format!("{name}_{field}"), value.to_owned())).collect()
     }
 
     fn choose_gpus(&self, model: &Model, vendors: &BTreeSet<Vendor>) -> (u32, Vec<usize>) {
@@ -283,6 +311,7 @@ impl Planner<'_> {
             }
         }
         let entry_env = model.entry().env_vars.iter().flat_map(text_items);
+        env.extend(self.credential_fields(model));
         // Low to high: what the entry wants, what the user wants.
         env.extend(entry_env);
         env.extend(self.context.items("env_vars"));
@@ -325,26 +354,12 @@ fn local_data(root: &Path, names: &str) -> Option<String> {
     homes.map(|h| h.join(","))
 }
 
-/// The secrets of the host that every container and build gets.
-pub(super) fn host_secrets() -> impl Iterator<Item = (String, String)> {
+fn host_variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, value)| name.starts_with("MAD_SECRETS") && !value.is_empty())
 }
 
-/// Values that must not appear in any output: `MAD_SECRETS*` of the host and of the
-/// context, and credentials known by their customary names.
-pub(super) fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
-    let secret = |name: &str| {
-        name.contains("MAD_SECRETS")
-            || name == "MAD_DOCKERHUB_PASSWORD"
-            || name == "HF_TOKEN"
-            || name == "HUGGING_FACE_HUB_TOKEN"
-    };
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .chain(env.iter().map(|(name, value)| (name.clone(), value.clone())))
-        .filter(|(name, value)| secret(name) && !value.trim().is_empty())
-        .map(|(_, value)| value)
-        .collect()
+/// The secrets of the host that every container and build gets.
+pub(super) fn host_secrets() -> impl Iterator<Item = (String, String)> {
+    host_variables().filter(|(name, value)| name.starts_with("MAD_SECRETS") && !value.is_empty())
 }

@@ -15,6 +15,7 @@ pub use job::Job;
 use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
 use crate::contract::Masker;
+use crate::credentials::Credentials;
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
 
@@ -40,6 +41,8 @@ pub struct Planner<'a> {
     pub options: &'a RunOptions,
     /// What the user adds to every entry.
     pub context: &'a Context,
+    /// Logins for registries, repositories and data.
+    pub credentials: &'a Credentials,
 }
 
 impl Planner<'_> {
@@ -89,11 +92,12 @@ impl Planner<'_> {
         self.jobs(model).unwrap_or_default().iter().map(Job::baseline_key).collect()
     }
 
-    /// Replaces the secrets of the host and of the context, which the command line can
+    /// Replaces the secrets of the host, of the context and of `credential.json`, which the command line can
     /// hold.
     pub fn masker(&self) -> Masker {
         let context = ["env_vars", "docker_env_vars"].into_iter();
-        Masker::new(job::secrets(&context.flat_map(|key| self.context.items(key)).collect()))
+        let context = context.flat_map(|key| self.context.items(key)).collect();
+        Masker::new(self.secrets(&context))
     }
 
     /// The command that runs this entry elsewhere, with the options that matter; secrets

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::connection::Containers;
 use super::fingerprint::fingerprint;
 use super::image::{inspect, named, tool};
+use super::login::Login;
 use crate::engine::{Cancel, Image, Slot};
 use crate::plan::{Build, Job};
 
@@ -40,7 +41,12 @@ pub(super) fn build(
     refuse_secret_arguments(containers, &text, build)?;
     let args = arguments(containers, root, build, Some(&fingerprint));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    tool(containers, job, &args, environment(containers, build), slot, cancel)
+    let login = match &base {
+        Some(base) => Login::new(&super::spec(job)?.credentials, base, &slot.dir)?,
+        None => Login::default(),
+    };
+    let env = [environment(containers, build), login.environment()].concat();
+    tool(containers, job, &args, env, slot, cancel)
         .with_context(|| format!("cannot build {}", build.dockerfile.display()))?;
     let image = find(containers, &names, build, None)?;
     image.with_context(|| format!("{} was built and is not there", build.name))

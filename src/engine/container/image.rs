@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::cli::{ANSWER_LIMIT, CliError};
 use super::connection::Containers;
+use super::login::Login;
 use super::{build, supervised};
 use crate::contract::Exit;
 use crate::engine::supervised::Launch;
@@ -84,7 +85,8 @@ pub(super) fn find_or_pull(
     if let Some(found) = inspect(containers, &[name])?.first() {
         return Ok(image(found));
     }
-    tool(containers, job, &["pull", name], Vec::new(), slot, cancel)
+    let login = Login::new(&super::spec(job)?.credentials, name, &slot.dir)?;
+    tool(containers, job, &["pull", name], login.environment(), slot, cancel)
         .with_context(|| format!("cannot pull the image {name}"))?;
     let found = inspect(containers, &[name])?;
     Ok(image(found.first().with_context(|| format!("{name} was pulled and is not there"))?))

@@ -11,6 +11,7 @@ mod fingerprint;
 mod image;
 mod labels;
 mod lifetime;
+mod login;
 mod ownership;
 mod run;
 
