@@ -37,4 +37,5 @@ pub mod results;
 pub mod run;
 pub mod schema;
 pub mod slug;
+pub mod source;
 pub mod validate;

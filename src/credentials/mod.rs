@@ -98,7 +98,9 @@ impl Credentials {
         let value: Value = serde_json::from_str(&source.text).map_err(|e| {
             let mut place = Place::file(CREDENTIAL_FILE);
             (place.line, place.column) = (e.line(), e.column());
-            anyhow!("{place}: this is not valid JSON: {e}")
+            let message = e.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default();
+            anyhow!("{place}: this is not valid JSON: {message}")
         })?;
         let Value::Object(keys) = value else {
             bail!(

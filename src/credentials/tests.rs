@@ -165,9 +165,9 @@ fn what_people_read_when_the_file_is_wrong() {
     ].join("\n"), @r#"
     credential.json:1:1: the file must be an object of logins: `{ "<name>": { "username": …, "password": … } }`
     credential.json:2:3: the file must be an object of logins: `{ "<name>": { "username": …, "password": … } }`
-    credential.json:2:30: this is not valid JSON: expected `,` or `}` at line 2 column 30
+    credential.json:2:30: this is not valid JSON: expected `,` or `}`
     credential.json:3:3: `a` has the field `Password` twice; remove one
-    credential.json:1: this is not valid JSON: EOF while parsing a value at line 1 column 0
+    credential.json:1: this is not valid JSON: EOF while parsing a value
     "#);
 }
 
