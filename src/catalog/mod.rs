@@ -230,6 +230,16 @@ impl Model {
             .unwrap_or(Count::Exactly(1))
     }
 
+    /// The repository that is cloned before the script runs.
+    pub fn url(&self) -> Option<&str> {
+        self.entry().url.as_deref().filter(|url| !url.trim().is_empty())
+    }
+
+    /// The login of `credential.json` that the entry uses.
+    pub fn cred(&self) -> Option<&str> {
+        self.entry().cred.as_deref().filter(|name| !name.trim().is_empty())
+    }
+
     /// `training_precision`, or nothing.
     pub fn precision(&self) -> &str {
         self.entry().training_precision.as_deref().unwrap_or_default()

@@ -82,10 +82,10 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                         _ => ("run", json!({ "measurements": all })),
                     }
                 }
-                Plan::NoImage(why) => {
+                Plan::Impossible(why) => {
                     exit = exit.max(Exit::NoMatch);
-                    text.push_str(&format!("no image {id}\n           {why}\n"));
-                    ("no-image", json!({ "reason": why }))
+                    text.push_str(&format!("cannot  {id}\n           {why}\n"));
+                    ("impossible", json!({ "reason": why }))
                 }
                 Plan::Skip(skip) => {
                     if planner.demanded(&skip).is_some() {

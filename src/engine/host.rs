@@ -16,18 +16,18 @@ impl Engine for HostEngine {
         "host"
     }
 
-    fn prepare(&self, _job: &Job, _slot: &Slot, _cancel: &Cancel) -> Result<Prepared> {
-        Ok(Prepared::default())
+    fn prepare(&self, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Prepared> {
+        work::prepare(job, slot, cancel)
     }
 
     fn execute(
         &self,
         job: &Job,
-        _prepared: &Prepared,
+        prepared: &Prepared,
         slot: &Slot,
         cancel: &Cancel,
     ) -> Result<Execution> {
-        let stale_results = work::fill(job, slot)?;
+        let stale_results = work::fill(job, prepared, slot, cancel)?;
         let mut launch = Launch::new(job.command.clone(), slot.work());
         launch.timeout_s = job.timeout_s;
         launch.env = job.environment(&slot.gpus).into_iter().collect();

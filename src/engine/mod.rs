@@ -20,6 +20,7 @@ pub(crate) use container::{CliError, Container, ContainerEnd};
 
 use crate::contract::{Exit, LogFindings};
 use crate::plan::Job;
+use crate::source::Source;
 
 /// Runs Jobs. One Execution is one start of the script.
 pub trait Engine: Sync {
@@ -54,6 +55,12 @@ pub struct Prepared {
     /// The image, for engines that have one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub image: Option<Image>,
+    /// What was cloned, for an entry with `url`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Source>,
+    /// What the user should know about it; the Measurement keeps it.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 impl Prepared {
@@ -88,6 +95,8 @@ pub struct Slot {
     pub dir: PathBuf,
     /// Id of the Run.
     pub run: String,
+    /// Where clones and downloads are kept from Run to Run.
+    pub cache: PathBuf,
     /// Where it is noted what runs, for those who come after a kill.
     pub running: PathBuf,
     /// GPUs leased to it, indices into [`crate::machine::Machine::gpus`].

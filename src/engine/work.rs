@@ -6,16 +6,41 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{Slot, absolute};
+use super::{Cancel, Prepared, Slot, absolute};
 use crate::contract::Masker;
 use crate::plan::Job;
 
-/// Fills the work directory of `slot` with a copy of the script's directory.
+/// Gets what the Job needs from elsewhere.
+pub(super) fn prepare(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Prepared> {
+    let mut prepared = Prepared::default();
+    if let Some(repository) = &job.repository {
+        let mut log = log(slot, "source.log")?;
+        let cancelled = || cancel.is_cancelled();
+        let (source, warnings) = repository.resolve(&slot.cache, &mut log, &cancelled)?;
+        prepared.source = Some(source);
+        prepared.warnings = warnings;
+    }
+    Ok(prepared)
+}
+
+fn log(slot: &Slot, name: &str) -> Result<File> {
+    fs::create_dir_all(&slot.dir).with_context(|| format!("cannot make {}", slot.dir.display()))?;
+    let path = slot.dir.join(name);
+    File::create(&path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Fills the work directory of `slot` with the clone of the entry's `url`, if it has one,
+/// and a copy of the script's directory.
 ///
 /// Returns whether a results file of an earlier run was among the scripts. It is removed:
 /// a script that appends to it would report its rows again.
-pub(super) fn fill(job: &Job, slot: &Slot) -> Result<bool> {
+pub(super) fn fill(job: &Job, prepared: &Prepared, slot: &Slot, cancel: &Cancel) -> Result<bool> {
     let work = slot.work();
+    if let (Some(repository), Some(source)) = (&job.repository, &prepared.source) {
+        let mut log = log(slot, "source.log")?;
+        let cancelled = || cancel.is_cancelled();
+        repository.checkout(&slot.cache, source, &work, &mut log, &cancelled)?;
+    }
     copy_tree(&job.script_dir, &work, &slot.dir)
         .with_context(|| format!("cannot copy {}", job.script_dir.display()))?;
     match job.results_csv.as_ref().map(|name| work.join(name)) {

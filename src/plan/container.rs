@@ -12,6 +12,7 @@ use crate::catalog::Model;
 use crate::credentials::Credentials;
 use crate::engine::absolute;
 use crate::options::ContainerProgram;
+use crate::source;
 use crate::validate::{self, Context as Header};
 
 /// Name of the work directory in the container of an entry without `url`.
@@ -208,6 +209,8 @@ impl Planner<'_> {
         warnings: &mut Vec<String>,
     ) -> ContainerSpec {
         let entry = model.entry();
+        // A URL without a usable name is refused with the repository.
+        let work_name = model.url().and_then(|url| source::directory_name(url).ok());
         let text = entry.additional_docker_run_options.as_deref().unwrap_or_default();
         let options = DockerOptions::parse(text);
         warnings.extend(options.remarks);
@@ -218,7 +221,7 @@ impl Planner<'_> {
             program: self.options.container_engine,
             image,
             credentials: self.credentials.clone(),
-            work_name: RUN_DIRECTORY.to_owned(),
+            work_name: work_name.unwrap_or_else(|| RUN_DIRECTORY.to_owned()),
             mounts,
             cpus: self.context.text("docker_cpus").map(|c| c.replace(char::is_whitespace, "")),
             options: options.words,

@@ -169,12 +169,9 @@ impl Planner<'_> {
                     return Some("--skip-model-run leaves nothing to do on the host".to_owned());
                 }
                 let unusable = self.context.unusable_on_host();
-                if !unusable.is_empty() {
-                    let keys = unusable.join("`, `");
-                    return Some(format!("the host engine cannot honour `{keys}` of the context"));
-                }
-                let url = model.entry().url.as_deref().filter(|u| !u.trim().is_empty())?;
-                Some(format!("needs a clone of {url}, which the host engine does not make"))
+                let keys = unusable.join("`, `");
+                (!unusable.is_empty())
+                    .then(|| format!("the host engine cannot honour `{keys}` of the context"))
             }
             EngineKind::Container => {
                 let unanswered = Containers::here(self.options.container_engine).as_ref().err()?;
@@ -202,7 +199,7 @@ impl Planner<'_> {
 
     /// A login that the entry names and `credential.json` lacks.
     fn gate_credential(&self, model: &Model) -> Option<String> {
-        let name = model.entry().cred.as_deref().filter(|c| !c.trim().is_empty())?;
+        let name = model.cred()?;
         self.credentials.of_entry(name).err().map(|e| e.to_string())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Planner;
 use super::container::{ContainerSpec, ImageSource};
@@ -12,6 +13,7 @@ use crate::credentials::Credential;
 use crate::engine::absolute;
 use crate::machine::{Gpu, Machine, Vendor};
 use crate::options::{EngineKind, text_items};
+use crate::source::Repository;
 
 /// Seconds an execution may take when nobody says otherwise; madengine's default.
 const DEFAULT_TIMEOUT_S: f64 = 7200.0;
@@ -48,6 +50,8 @@ pub struct Job {
     /// What keys records and baselines: the entry's id, with the image's part behind `@`
     /// where several images of it are measured.
     pub id: String,
+    /// The repository of the entry's `url`.
+    pub repository: Option<Arc<Repository>>,
     /// How it runs in a container, for engines that use one.
     pub container: Option<ContainerSpec>,
     /// Who runs it.
@@ -144,7 +148,9 @@ impl Planner<'_> {
     /// # Errors
     /// When there is no image for it.
     pub(super) fn jobs(&self, model: &Model) -> Result<Vec<Job>, String> {
-        let job = self.job(model);
+        let mut job = self.job(model);
+        job.repository = self.repository(model).map_err(|e| format!("{e:#}"))?.map(Arc::new);
+        job.secrets.extend(job.repository.iter().flat_map(|r| r.secrets()));
         if job.engine != EngineKind::Container {
             return Ok(vec![job]);
         }
@@ -164,9 +170,18 @@ impl Planner<'_> {
         env.extend(host_secrets());
         env.insert("MAD_GUEST_OS".to_owned(), self.guest_os());
         env.extend(std::mem::take(&mut job.env));
-        job.secrets = self.secrets(&env);
+        job.secrets.extend(self.secrets(&env));
         job.env = env;
         job
+    }
+
+    fn repository(&self, model: &Model) -> anyhow::Result<Option<Repository>> {
+        let Some(url) = model.url() else { return Ok(None) };
+        let login = match model.cred() {
+            Some(name) => self.credentials.of_entry(name)?,
+            None => None,
+        };
+        Repository::new(url, login).map(Some)
     }
 
     /// Decides how the entry runs, apart from its image.
@@ -206,6 +221,7 @@ impl Planner<'_> {
             engine,
             id: model.id(),
             container: None,
+            repository: None,
             script_dir: absolute(&dir),
             command,
             n_gpus,
@@ -252,9 +268,7 @@ impl Planner<'_> {
 
     /// `<cred>_<FIELD>` of the login that the entry names.
     pub(super) fn credential_fields(&self, model: &Model) -> Vec<(String, String)> {
-        let Some(name) = model.entry().cred.as_deref().filter(|c| !c.trim().is_empty()) else {
-            return Vec::new();
-        };
+        let Some(name) = model.cred() else { return Vec::new() };
         // The gate is closed for a login that is not there.
         let login = self.credentials.of_entry(name).ok().flatten();
         let fields = login.into_iter().flat_map(Credential::fields);

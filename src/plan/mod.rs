@@ -24,8 +24,9 @@ use crate::options::{Context, EngineKind, RunOptions};
 pub enum Plan {
     /// It can run here: once, or once per image.
     Run(Vec<Job>),
-    /// It has no image for this machine and context.
-    NoImage(String),
+    /// It cannot run as it is asked to: it has no image for this machine and context, or
+    /// its `url` cannot be fetched.
+    Impossible(String),
     /// It cannot run here, or must not.
     Skip(Skip),
 }
@@ -51,7 +52,7 @@ impl Planner<'_> {
     pub fn plan(&self, model: &Model) -> Plan {
         match self.gate(model) {
             Some(skip) => Plan::Skip(skip),
-            None => self.jobs(model).map_or_else(Plan::NoImage, Plan::Run),
+            None => self.jobs(model).map_or_else(Plan::Impossible, Plan::Run),
         }
     }
 

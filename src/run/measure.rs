@@ -100,7 +100,7 @@ impl Session<'_> {
             failure.clone_from(&execution.failure);
             executions.push(execution);
         }
-        let mut warnings = job.warnings.clone();
+        let mut warnings = [job.warnings.as_slice(), &prepared.warnings].concat();
         for warning in executions.iter().flat_map(|e| &e.warnings) {
             if !warnings.contains(warning) {
                 warnings.push(warning.clone());
@@ -132,10 +132,8 @@ impl Session<'_> {
     /// Makes ready what the Job runs in. A build takes CPU time that a measurement beside it
     /// would miss.
     fn prepare(&self, job: &Job, engine: &dyn Engine, dir: &Path) -> Result<Prepared> {
-        let lease = match job.container {
-            Some(_) => Some(self.lease_cpu(job, Share::Shared)?),
-            None => None,
-        };
+        let light = job.container.is_none() && job.repository.is_none();
+        let lease = if light { None } else { Some(self.lease_cpu(job, Share::Shared)?) };
         let prepared = engine.prepare(job, &self.slot(dir.join("build"), &[]), &self.cancel);
         drop(lease);
         prepared
@@ -210,6 +208,7 @@ impl Session<'_> {
         Slot {
             dir,
             run: self.dir.id.clone(),
+            cache: options.run_dir.join("cache"),
             running: orphans::directory(&options.run_dir),
             gpus: gpus.to_owned(),
             live_output: options.live_output,

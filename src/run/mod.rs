@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
                 Err(Outcome::ignored("plan", format!("planned only: {command}")))
             }
             Plan::Run(jobs) => Ok(jobs),
-            Plan::NoImage(why) => Err(Outcome::failed("build", why)),
+            Plan::Impossible(why) => Err(Outcome::failed("build", why)),
             Plan::Skip(skip) => Err(self.skipped(&skip)),
         }
     }

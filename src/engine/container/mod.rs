@@ -16,7 +16,7 @@ mod ownership;
 mod run;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -27,7 +27,7 @@ pub use lifetime::{Container, ContainerEnd};
 
 use super::supervised::{self, Launch};
 use super::{Cancel, Engine, Execution, Prepared, Slot, work};
-use crate::contract::Exit;
+use crate::contract::{Exit, LogLine};
 use crate::plan::{ContainerSpec, ImageSource, Job};
 
 /// What runs in the container as its first process.
@@ -56,7 +56,7 @@ impl Engine for ContainerEngine {
             }
             ImageSource::Build(build) => build::build(containers, job, build, slot, cancel)?,
         };
-        Ok(Prepared { image: Some(image) })
+        Ok(Prepared { image: Some(image), ..work::prepare(job, slot, cancel)? })
     }
 
     fn execute(
@@ -69,7 +69,7 @@ impl Engine for ContainerEngine {
         let spec = spec(job)?;
         let containers = reach(spec)?;
         let image = prepared.image.as_ref().context("the Job has no image")?;
-        let stale_results = work::fill(job, slot)?;
+        let stale_results = work::fill(job, prepared, slot, cancel)?;
         let command = run::Run { containers, job, spec, image, slot };
         command.make_ready(DRIVER)?;
         let (name, keep) = (command.name(), slot.keep_work);
@@ -88,6 +88,11 @@ impl Engine for ContainerEngine {
             trouble: ended.trouble,
         };
         how_it_ended(&mut execution, ended.status.container);
+        if execution.exit == Exit::NotStarted
+            && let Some(line) = refusal(&slot.log())
+        {
+            execution.log.last_line = Some(line);
+        }
         // The model's own time, where it came that far.
         if let Some(seconds) = command.model_seconds() {
             execution.duration_s = seconds;
@@ -131,6 +136,15 @@ fn reach(spec: &ContainerSpec) -> Result<&'static Containers> {
         Ok(containers) => Ok(containers),
         Err(why) => bail!("no container engine answers: {why}"),
     }
+}
+
+/// The line of a short log in which the engine says why it starts no container: advice on
+/// how to get help may follow it.
+fn refusal(log: &Path) -> Option<LogLine> {
+    let text = fs::read_to_string(log).ok()?;
+    let says = |line: &str| line.to_lowercase().contains("error");
+    let (number, line) = (1..).zip(text.lines()).filter(|(_, line)| says(line)).last()?;
+    Some(LogLine { number, text: line.to_owned() })
 }
 
 /// What the engine says about the end of a container that nobody ended.
