@@ -16,7 +16,7 @@ mod ownership;
 mod run;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -27,7 +27,7 @@ pub use lifetime::{Container, ContainerEnd};
 
 use super::supervised::{self, Launch};
 use super::{Cancel, Engine, Execution, Prepared, Slot, work};
-use crate::contract::{Exit, LogLine};
+use crate::contract::Exit;
 use crate::plan::{ContainerSpec, ImageSource, Job};
 
 /// What runs in the container as its first process.
@@ -88,11 +88,6 @@ impl Engine for ContainerEngine {
             trouble: ended.trouble,
         };
         how_it_ended(&mut execution, ended.status.container);
-        if execution.exit == Exit::NotStarted
-            && let Some(line) = refusal(&slot.log())
-        {
-            execution.log.last_line = Some(line);
-        }
         // The model's own time, where it came that far.
         if let Some(seconds) = command.model_seconds() {
             execution.duration_s = seconds;
@@ -136,15 +131,6 @@ fn reach(spec: &ContainerSpec) -> Result<&'static Containers> {
         Ok(containers) => Ok(containers),
         Err(why) => bail!("no container engine answers: {why}"),
     }
-}
-
-/// The line of a short log in which the engine says why it starts no container: advice on
-/// how to get help may follow it.
-fn refusal(log: &Path) -> Option<LogLine> {
-    let text = fs::read_to_string(log).ok()?;
-    let says = |line: &str| line.to_lowercase().contains("error");
-    let (number, line) = (1..).zip(text.lines()).filter(|(_, line)| says(line)).last()?;
-    Some(LogLine { number, text: line.to_owned() })
 }
 
 /// What the engine says about the end of a container that nobody ended.
