@@ -63,26 +63,26 @@ pub(super) fn text(cases: &[CaseRecord]) -> String {
     for bench in cases.iter().filter(|c| c.stage == Stage::Bench) {
         any = true;
         let regress = cases.iter().find(|c| c.stage == Stage::Regress && c.model == bench.model);
-        let status = match bench.status {
-            CaseStatus::Passed => "SUCCESS",
-            CaseStatus::Failed => "FAILURE",
-            CaseStatus::Ignored => "SKIPPED",
-        };
-        let metrics = metrics(bench);
-        if metrics.is_empty() {
-            let blank = String::new;
-            table.row([bench.model.clone(), status.into(), blank(), blank(), blank(), blank()]);
-        }
-        for metric in metrics {
-            let verdict = regress.and_then(|r| property(r, &format!("verdict.{}", metric.key)));
-            table.row([
-                bench.model.clone(),
-                status.to_owned(),
-                metric.value,
-                metric.key,
-                metric.change,
-                verdict.unwrap_or("-").to_owned(),
-            ]);
+        for one in measurements(bench) {
+            let judged = regress.into_iter().flat_map(measurements).find(|r| r.id == one.id);
+            let metrics = metrics(one.properties);
+            if metrics.is_empty() {
+                let blank = String::new;
+                table.row([one.id.into(), one.status.into(), blank(), blank(), blank(), blank()]);
+            }
+            for metric in metrics {
+                let verdict = judged
+                    .as_ref()
+                    .and_then(|r| property(r.properties, &format!("verdict.{}", metric.key)));
+                table.row([
+                    one.id.to_owned(),
+                    one.status.to_owned(),
+                    metric.value,
+                    metric.key,
+                    metric.change,
+                    verdict.unwrap_or("-").to_owned(),
+                ]);
+            }
         }
         for case in [Some(bench), regress].into_iter().flatten() {
             let repeated = case.stage == Stage::Regress && case.message == bench.message;
@@ -113,11 +113,31 @@ struct Metric {
     change: String,
 }
 
-/// The metrics in a case's properties, which are written in groups that begin with
-/// `metric`.
-fn metrics(case: &CaseRecord) -> Vec<Metric> {
+/// What a case says about one Measurement.
+struct Measured<'c> {
+    id: &'c str,
+    status: &'c str,
+    properties: &'c [(String, String)],
+}
+
+/// The Measurements of a case: one, or one per image, each begun by its `id` and `status`.
+fn measurements(case: &CaseRecord) -> Vec<Measured<'_>> {
+    let mut of_images = case.properties.chunk_by(|_, (key, _)| key != "id").peekable();
+    if of_images.peek().is_none_or(|first| first[0].0 != "id") {
+        let status = case.status.word();
+        return vec![Measured { id: &case.model, status, properties: &case.properties }];
+    }
+    let text = |properties, key| property(properties, key).unwrap_or_default();
+    of_images
+        .map(|p| Measured { id: text(p, "id"), status: text(p, "status"), properties: p })
+        .collect()
+}
+
+/// The metrics in the properties of a Measurement, which are written in groups that begin
+/// with `metric`.
+fn metrics(properties: &[(String, String)]) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = Vec::new();
-    for (key, value) in &case.properties {
+    for (key, value) in properties {
         match (key.as_str(), metrics.last_mut()) {
             ("metric", _) => metrics.push(Metric {
                 key: value.clone(),
@@ -132,6 +152,6 @@ fn metrics(case: &CaseRecord) -> Vec<Metric> {
     metrics
 }
 
-fn property<'a>(case: &'a CaseRecord, key: &str) -> Option<&'a str> {
-    case.properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+fn property<'p>(properties: &'p [(String, String)], key: &str) -> Option<&'p str> {
+    properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
 }

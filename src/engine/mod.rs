@@ -86,6 +86,9 @@ pub struct Image {
     /// The image it was built on, as the build arguments or the Dockerfile name it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub base: Option<String>,
+    /// Name and digest of that image in a registry, if it came from one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub base_digest: Option<String>,
 }
 
 /// Where one Execution, or the preparation before it, may write, and which devices it has.

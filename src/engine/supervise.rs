@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::io::AsyncReadExt;
+use tokio::process::Child;
 
 use super::{Container, Status, orphans};
 use crate::contract::Exit;
@@ -28,6 +29,8 @@ pub const ARGUMENT: &str = "__mad-supervise";
 /// How long a process may take to die of SIGKILL: one that hangs in a driver does
 /// not die at all, and must not take the harness with it.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long to wait for the client of a container that was removed.
+const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a supervisor is told on its command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,17 +123,17 @@ async fn supervise(order: &Order) -> Result<()> {
     // Without the note the script is still ended by us; only not after us.
     let noted = group.and_then(|g| orphans::note(&order.running, g, order.container.as_ref()).ok());
     let script = Script { group, container: order.container.as_ref() };
+    let mut lifeline = Lifeline::open();
     let exit = tokio::select! {
         status = child.wait() => exit_of(status?),
         () = sleep(order.timeout_s) => {
-            script.end(&mut child, order.grace_s).await;
+            script.end(&mut child, order.grace_s, &mut lifeline).await;
             Exit::TimedOut { after_s: order.timeout_s.unwrap_or_default() }
         }
-        closed = lifeline() => {
-            // `closed` is a word of farewell if the harness is alive and cancels;
-            // if it died, the machine must be free for others at once.
-            let grace = if closed { order.grace_s } else { 0.0 };
-            script.end(&mut child, grace).await;
+        asked = lifeline.word() => {
+            // If the harness died, the machine must be free for others at once.
+            let grace = if asked { order.grace_s } else { 0.0 };
+            script.end(&mut child, grace, &mut lifeline).await;
             Exit::Cancelled
         }
     };
@@ -165,17 +168,29 @@ async fn sleep(seconds: Option<f64>) {
     }
 }
 
-/// Waits for the harness to cancel (`true`) or to die (`false`).
-async fn lifeline() -> bool {
-    // The pipe is read directly: tokio's stdin would read in a thread that nothing
-    // can stop.
-    let Ok(pipe) = rustix::io::dup(rustix::stdio::stdin()) else {
-        return std::future::pending().await;
-    };
-    let Ok(mut pipe) = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe) else {
-        return std::future::pending().await;
-    };
-    pipe.read_u8().await.is_ok()
+/// The pipe from the harness. A word in it means that the Run is cancelled, its end that the
+/// harness is gone.
+struct Lifeline(Option<tokio::net::unix::pipe::Receiver>);
+
+impl Lifeline {
+    /// Reads the pipe directly: tokio's stdin would read in a thread that nothing can stop.
+    fn open() -> Lifeline {
+        let pipe = rustix::io::dup(rustix::stdio::stdin());
+        Lifeline(pipe.ok().and_then(|p| tokio::net::unix::pipe::Receiver::from_owned_fd(p).ok()))
+    }
+
+    /// Waits for a word (`true`) or the end (`false`).
+    async fn word(&mut self) -> bool {
+        match &mut self.0 {
+            Some(pipe) => pipe.read_u8().await.is_ok(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the end.
+    async fn end(&mut self) {
+        while self.word().await {}
+    }
 }
 
 /// What must be ended: the process group of the command, and the container it runs.
@@ -185,38 +200,61 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
-    /// SIGTERM to the script and all it started, and SIGKILL to what is left after the
-    /// grace period.
-    async fn end(&self, child: &mut tokio::process::Child, grace_s: f64) {
-        if grace_s > 0.0 && self.ask_to_end(grace_s) {
-            let grace = Duration::from_secs_f64(grace_s);
-            if tokio::time::timeout(grace, child.wait()).await.is_ok() {
+    /// SIGTERM to the script and all it started, and SIGKILL to what is left after the grace
+    /// period, or as soon as the harness is gone.
+    async fn end(&self, child: &mut Child, grace_s: f64, lifeline: &mut Lifeline) {
+        if grace_s > 0.0 {
+            let ended = tokio::select! {
+                ended = self.ask_to_end(child, grace_s) => ended,
+                () = lifeline.end() => false,
+            };
+            if ended {
                 return;
             }
         }
         if let Some(container) = self.container {
-            // Whether it is gone is seen when it is removed after all.
-            let _ = container.remove();
+            remove_wanted(container, child).await;
         }
         self.signal(Signal::KILL);
         let _ = tokio::time::timeout(KILL_LIMIT, child.wait()).await;
     }
 
-    /// Whether it is worth waiting for the end.
-    fn ask_to_end(&self, grace_s: f64) -> bool {
-        match self.container {
-            // The engine passes the signal on, and waits.
-            Some(container) => container.stop(grace_s).is_ok(),
+    /// Whether it ended within the grace period.
+    async fn ask_to_end(&self, child: &mut Child, grace_s: f64) -> bool {
+        let limit = match self.container.cloned() {
+            // The engine passes the signal on, and waits. The client has yet to print what
+            // was said last.
+            Some(container) => {
+                let stop = tokio::task::spawn_blocking(move || container.stop(grace_s));
+                match stop.await {
+                    Ok(Ok(())) => KILL_LIMIT,
+                    _ => return false,
+                }
+            }
             None => {
                 self.signal(Signal::TERM);
-                true
+                Duration::from_secs_f64(grace_s)
             }
-        }
+        };
+        tokio::time::timeout(limit, child.wait()).await.is_ok()
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
             let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+}
+
+/// Removes `container` again and again until its client gives up: the engine may be about to
+/// make it.
+async fn remove_wanted(container: &Container, child: &mut Child) {
+    let deadline = Instant::now() + KILL_LIMIT;
+    while Instant::now() < deadline {
+        // Whether it is gone is seen when it is removed for the last time.
+        let _ = container.remove();
+        if tokio::time::timeout(REMOVE_PAUSE, child.wait()).await.is_ok() {
+            return;
         }
     }
 }

@@ -97,7 +97,7 @@ async fn follow(launch: Launch, job: &Job, slot: &Slot, cancel: &Cancel) -> Resu
     let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
     let mut sink = Sink::create(job, slot)?;
     let mut buffer = vec![0; PIPE_BYTES];
-    let (mut open, mut ended) = (true, None);
+    let (mut open, mut ended, mut cancelled) = (true, None, false);
     // The output may end long before the script does, and the other way round.
     while open || ended.is_none() {
         tokio::select! {
@@ -115,8 +115,10 @@ async fn follow(launch: Launch, job: &Job, slot: &Slot, cancel: &Cancel) -> Resu
                     open = false;
                 }
             }
-            () = cancel.cancelled(), if lifeline.is_some() => {
-                if let Some(mut line) = lifeline.take() {
+            () = cancel.cancelled(), if !cancelled => {
+                cancelled = true;
+                // It stays open: its end means that there is no time for a farewell.
+                if let Some(line) = &mut lifeline {
                     let _ = line.write_all(b"x").await;
                 }
             }

@@ -1,21 +1,25 @@
 //! `additional_docker_run_options`: which words are honoured, and which are not.
 
 /// Options that would take the container out of our hands, with the reason.
-const REFUSED: [(&str, Takes, &str); 13] = [
+const REFUSED: [(&str, Takes, &str); 14] = [
     ("--name", Takes::Value, "containers are named after their Execution"),
     ("--rm", Takes::Nothing, "the harness removes the container once it knows how it ended"),
-    ("-d", Takes::Nothing, "the harness waits for the container"),
     ("--detach", Takes::Nothing, "the harness waits for the container"),
-    ("-t", Takes::Nothing, "a terminal would mix up the output"),
     ("--tty", Takes::Nothing, "a terminal would mix up the output"),
-    ("-i", Takes::Nothing, "there is no input"),
     ("--interactive", Takes::Nothing, "there is no input"),
-    ("-it", Takes::Nothing, "there is no terminal and no input"),
-    ("-ti", Takes::Nothing, "there is no terminal and no input"),
+    ("--attach", Takes::Value, "all of the output is followed"),
+    ("-a", Takes::Value, "all of the output is followed"),
+    ("--log-driver", Takes::Value, "the output is in run.log"),
     ("--entrypoint", Takes::Value, "the entry's script is what runs"),
+    ("--workdir", Takes::Value, "scripts start in their work directory"),
+    ("-w", Takes::Value, "scripts start in their work directory"),
     ("--restart", Takes::Value, "a container that comes back would never end"),
+    ("--stop-signal", Takes::Value, "the harness sends SIGTERM"),
     ("--cidfile", Takes::Value, "containers are found by their labels"),
 ];
+
+/// Switches of one letter, which may stand together.
+const REFUSED_LETTERS: [char; 3] = ['d', 'i', 't'];
 
 /// Options that give a container power over the host.
 const POWERFUL: [&str; 6] = [
@@ -54,6 +58,12 @@ impl DockerOptions {
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let (name, value) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
+            let letters = word.strip_prefix('-').filter(|l| !l.is_empty());
+            if letters.is_some_and(|l| l.chars().all(|c| REFUSED_LETTERS.contains(&c))) {
+                let why = "there is no terminal, and the harness waits for the container";
+                options.remarks.push(format!("{KEY}: {word} is left out: {why}"));
+                continue;
+            }
             match REFUSED.iter().find(|(refused, ..)| *refused == name) {
                 Some((_, takes, why)) => {
                     options.remarks.push(format!("{KEY}: {name} is left out: {why}"));
@@ -96,7 +106,7 @@ mod tests {
         additional_docker_run_options: --name is left out: containers are named after their Execution
         additional_docker_run_options: --rm is left out: the harness removes the container once it knows how it ended
         additional_docker_run_options: --cidfile is left out: containers are found by their labels
-        additional_docker_run_options: -it is left out: there is no terminal and no input
+        additional_docker_run_options: -it is left out: there is no terminal, and the harness waits for the container
         ");
     }
 

@@ -249,6 +249,17 @@ pub enum CaseStatus {
     Ignored,
 }
 
+impl CaseStatus {
+    /// The word for it in tables and in perf.csv.
+    pub fn word(self) -> &'static str {
+        match self {
+            CaseStatus::Passed => "SUCCESS",
+            CaseStatus::Failed => "FAILURE",
+            CaseStatus::Ignored => "SKIPPED",
+        }
+    }
+}
+
 /// The outcome of one case: what JUnit, tables and reports are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaseRecord {

@@ -90,7 +90,13 @@ impl Outcome {
             outcomes.first().map_or((CaseStatus::Ignored, "gate"), |(_, o)| (o.status, o.kind));
         let said = outcomes.iter().filter(|(_, o)| !o.message.is_empty());
         let said: Vec<String> = said.map(|(id, o)| format!("{id}: {}", o.message)).collect();
-        let properties = outcomes.iter().flat_map(|(_, o)| o.properties.clone()).collect();
+        // Of whom the properties are is said before them.
+        let of_one = |(id, o): &(String, Outcome)| {
+            let who = [("id", id.as_str()), ("status", o.status.word())];
+            let who = who.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            who.into_iter().chain(o.properties.clone())
+        };
+        let properties = outcomes.iter().flat_map(of_one).collect();
         Outcome::new(status, kind, said.join("\n")).with(properties)
     }
 

@@ -5,7 +5,7 @@ use crate::baseline::Baseline;
 use crate::catalog::{Count, Model};
 use crate::contract::Sample;
 use crate::plan::{Job, Planner};
-use crate::record::{CaseStatus, Measurement};
+use crate::record::Measurement;
 use crate::regress::median;
 use crate::results::Row;
 
@@ -46,7 +46,7 @@ fn common(planner: &Planner<'_>, model: &Model) -> Row {
 /// The row of an entry that was not measured.
 pub(super) fn without_number(planner: &Planner<'_>, model: &Model, outcome: &Outcome) -> Row {
     let mut row = common(planner, model);
-    row.set("status", if outcome.status == CaseStatus::Ignored { "SKIPPED" } else { "FAILURE" });
+    row.set("status", outcome.status.word());
     row
 }
 
@@ -64,6 +64,17 @@ pub(super) fn of_measurement<'m>(
         .set("gpus_per_node", job.n_gpus.to_string());
     if base.get("launcher").is_empty() {
         base.set("launcher", &measurement.engine);
+    }
+    if let Some(image) = &measurement.prepared.image {
+        // madengine's docker_sha is the digest of the base image; of an image that was not
+        // built here, its own says more.
+        let digest = image.base_digest.as_ref().or(image.digest.as_ref());
+        let sha = digest.and_then(|d| Some(d.split_once('@')?.1)).unwrap_or_default();
+        let dockerfile = image.dockerfile.as_ref().map(|path| path.display().to_string());
+        base.set("docker_image", &image.name)
+            .set("docker_file", dockerfile.unwrap_or_default())
+            .set("base_docker", image.base.clone().unwrap_or_default())
+            .set("docker_sha", sha);
     }
     if measurement.failure.is_some() {
         base.set("status", "FAILURE");

@@ -17,6 +17,8 @@ use crate::plan::{Build, Job};
 
 /// Label with the fingerprint.
 const FINGERPRINT: &str = "mad.build";
+/// File that the client writes the id of a new image to.
+const ID_FILE: &str = "image-id";
 
 /// The image of `build`: the one that is there, or a new one.
 pub(super) fn build(
@@ -32,14 +34,18 @@ pub(super) fn build(
         .with_context(|| format!("cannot read {}", build.dockerfile.display()))?;
     let base = base_image(&text, build);
     let fingerprint = fingerprint(&text, build, &slot.dir)?;
-    let names: Vec<&str> = [build.name.as_str()].into_iter().chain(base.as_deref()).collect();
-    if !build.clean
-        && let Some(image) = find(containers, &names, build, Some(&fingerprint))?
-    {
-        return Ok(image);
+    if !build.clean {
+        let found = find(containers, &build.name, base.as_deref(), build)?;
+        if let Some((image, found)) = found
+            && found == fingerprint
+        {
+            return Ok(image);
+        }
     }
     refuse_secret_arguments(containers, &text, build)?;
-    let args = arguments(containers, root, build, Some(&fingerprint));
+    let mut args = arguments(containers, root, build);
+    let own = ["--label".to_owned(), format!("{FINGERPRINT}={fingerprint}")];
+    args.splice(1..1, own.into_iter().chain(["--iidfile".to_owned(), ID_FILE.to_owned()]));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let login = match &base {
         Some(base) => Login::new(&super::spec(job)?.credentials, base, &slot.dir)?,
@@ -48,41 +54,40 @@ pub(super) fn build(
     let env = [environment(containers, build), login.environment()].concat();
     tool(containers, job, &args, env, slot, cancel)
         .with_context(|| format!("cannot build {}", build.dockerfile.display()))?;
-    let image = find(containers, &names, build, None)?;
-    image.with_context(|| format!("{} was built and is not there", build.name))
+    // By its id: the name may be another image's already, built from another checkout.
+    let id = std::fs::read_to_string(slot.dir.join(ID_FILE))
+        .with_context(|| format!("{} did not say what it built", containers.cli.program))?;
+    let image = find(containers, id.trim(), base.as_deref(), build)?;
+    Ok(image.with_context(|| format!("{} was built and is not there", build.name))?.0)
 }
 
-/// The built image, if it is there and (where one is asked for) has this fingerprint.
+/// The image `name` as one that was built, with its fingerprint, if it is there.
 fn find(
     containers: &Containers,
-    names: &[&str],
+    name: &str,
+    base: Option<&str>,
     build: &Build,
-    fingerprint: Option<&str>,
-) -> Result<Option<Image>> {
-    let found = inspect(containers, names)?;
-    let Some(image) = named(&found, &build.name) else { return Ok(None) };
-    if fingerprint.is_some() && image.label(FINGERPRINT) != fingerprint {
-        return Ok(None);
-    }
-    let base = names.get(1).copied();
-    let digest = base.and_then(|base| named(&found, base)?.repo_digests.as_ref()?.first().cloned());
-    Ok(Some(Image {
+) -> Result<Option<(Image, String)>> {
+    let names: Vec<&str> = std::iter::once(name).chain(base).collect();
+    let found = inspect(containers, &names)?;
+    let Some(image) = named(&found, name) else { return Ok(None) };
+    let fingerprint = image.label(FINGERPRINT).unwrap_or_default().to_owned();
+    let base_digest = base.and_then(|base| named(&found, base)?.digest());
+    let image = Image {
         name: build.name.clone(),
         id: image.id.clone(),
         digest: None,
         dockerfile: Some(build.dockerfile.clone()),
-        base: digest.or_else(|| base.map(str::to_owned)),
-    }))
+        base: base.map(str::to_owned),
+        base_digest,
+    };
+    Ok(Some((image, fingerprint)))
 }
 
 /// Arguments of the client for a build.
-pub(super) fn arguments(
-    containers: &Containers,
-    root: &Path,
-    build: &Build,
-    fingerprint: Option<&str>,
-) -> Vec<String> {
-    let mut args = vec!["build".to_owned()];
+pub(super) fn arguments(containers: &Containers, root: &Path, build: &Build) -> Vec<String> {
+    // Without --force-rm the container of a step that failed is left behind.
+    let mut args = vec!["build".to_owned(), "--force-rm".to_owned()];
     if build.clean {
         args.extend(["--no-cache".to_owned(), "--pull".to_owned()]);
     }
@@ -90,9 +95,6 @@ pub(super) fn arguments(
     args.push("--network=host".to_owned());
     let mut pair = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
     pair("-t", build.name.clone());
-    if let Some(fingerprint) = fingerprint {
-        pair("--label", format!("{FINGERPRINT}={fingerprint}"));
-    }
     pair("-f", root.join(&build.dockerfile).display().to_string());
     for (name, value) in &build.args {
         pair("--build-arg", format!("{name}={value}"));

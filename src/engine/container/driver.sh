@@ -14,6 +14,7 @@ times=$1
 shift
 # Started again: somebody wants to look around.
 [[ ! -e $times ]] || exec sleep infinity
+: >"$times"
 
 pre=() post=() wrap=""
 while [[ $1 != run ]]; do
@@ -35,18 +36,30 @@ while [[ $1 != run ]]; do
 done
 shift
 
-stopped=""
-trap 'stopped=yes; kill -TERM -1 2>/dev/null' TERM INT HUP
+stopped="" running=""
+# As process 1 it reaches all of its container. Otherwise (`--pid=host`, `--init`) that would
+# be more than what is ours.
+pass_on() {
+    stopped=yes
+    if (($$ == 1)); then
+        kill -TERM -1 2>/dev/null
+    elif [[ -n $running ]]; then
+        kill -TERM -- "-$running" 2>/dev/null
+    fi
+}
+trap pass_on TERM INT HUP
 
 # step WORD…: runs it and returns its status, whatever signals arrive meanwhile.
 step() {
-    local pid status
+    local status pid
     "$@" &
     pid=$!
+    running=$pid
     while :; do
         wait "$pid"
         status=$?
         if ((status <= 128)) || ! kill -0 "$pid" 2>/dev/null; then
+            running=""
             return "$status"
         fi
     done

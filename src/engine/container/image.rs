@@ -32,14 +32,24 @@ impl Inspected {
         self.config["Labels"][name].as_str()
     }
 
-    fn digest(&self) -> Option<String> {
+    /// Name and digest in a registry.
+    pub(super) fn digest(&self) -> Option<String> {
         self.repo_digests.as_ref()?.first().cloned()
     }
 
-    fn has_name(&self, name: &str) -> bool {
-        let tagged = if name.contains(':') { name.to_owned() } else { format!("{name}:latest") };
-        let ends = |tag: &String| *tag == tagged || tag.ends_with(&format!("/{tagged}"));
-        self.repo_tags.as_ref().is_some_and(|tags| tags.iter().any(ends))
+    fn is(&self, name: &str) -> bool {
+        if let Some(id) = name.strip_prefix("sha256:") {
+            return self.id.trim_start_matches("sha256:") == id;
+        }
+        let last = name.rsplit('/').next().unwrap_or(name);
+        let (full, names) = match last {
+            _ if last.contains('@') => (name.to_owned(), &self.repo_digests),
+            _ if last.contains(':') => (name.to_owned(), &self.repo_tags),
+            _ => (format!("{name}:latest"), &self.repo_tags),
+        };
+        // The engine may know it by a longer name: `localhost/x:1`, `docker.io/library/x:1`.
+        let ends = |known: &String| *known == full || known.ends_with(&format!("/{full}"));
+        names.as_ref().is_some_and(|names| names.iter().any(ends))
     }
 }
 
@@ -60,12 +70,9 @@ pub(super) fn inspect(containers: &Containers, names: &[&str]) -> Result<Vec<Ins
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
-/// The image `name` among `found`.
+/// The image `name` among `found`; an id is spelled out, with `sha256:` before it.
 pub(super) fn named<'i>(found: &'i [Inspected], name: &str) -> Option<&'i Inspected> {
-    found.iter().find(|i| {
-        i.has_name(name)
-            || i.id.trim_start_matches("sha256:").starts_with(name.trim_start_matches("sha256:"))
-    })
+    found.iter().find(|image| image.is(name))
 }
 
 /// An image that exists, here or in a registry.
@@ -121,6 +128,34 @@ pub(super) fn tool(
 pub(super) fn command(containers: &Containers, spec: &ContainerSpec) -> Option<String> {
     let ImageSource::Build(build) = &spec.image else { return None };
     let mut words = vec![containers.cli.program.clone()];
-    words.extend(build::arguments(containers, &spec.root, build, None));
+    words.extend(build::arguments(containers, &spec.root, build));
     Some(shell_words::join(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_several_names() {
+        let found: Vec<Inspected> = serde_json::from_value(serde_json::json!([
+            { "Id": "sha256:bb11", "RepoTags": ["ci-m_m:latest"], "RepoDigests": null },
+            {
+                "Id": "cc22",
+                "RepoTags": ["localhost/base:1", "reg.example:5000/bb:latest"],
+                "RepoDigests": ["reg.example:5000/bb@sha256:dd33"],
+            },
+        ]))
+        .unwrap();
+        let id = |name: &str| named(&found, name).map(|i| i.id.as_str());
+        assert_eq!(id("ci-m_m"), Some("sha256:bb11"));
+        assert_eq!(id("sha256:bb11"), Some("sha256:bb11"));
+        assert_eq!(id("base:1"), Some("cc22"));
+        assert_eq!(id("sha256:cc22"), Some("cc22"));
+        // No beginning of an id, and no name without a tag because of the port.
+        assert_eq!(id("bb"), Some("cc22"));
+        assert_eq!(id("reg.example:5000/bb"), Some("cc22"));
+        assert_eq!(id("reg.example:5000/bb@sha256:dd33"), Some("cc22"));
+        assert_eq!(id("base"), None);
+    }
 }

@@ -16,7 +16,7 @@ mod ownership;
 mod run;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -27,7 +27,7 @@ pub use lifetime::{Container, ContainerEnd};
 
 use super::supervised::{self, Launch};
 use super::{Cancel, Engine, Execution, Prepared, Slot, work};
-use crate::contract::Exit;
+use crate::contract::{Exit, LogLine};
 use crate::plan::{ContainerSpec, ImageSource, Job};
 
 /// What runs in the container as its first process.
@@ -88,6 +88,9 @@ impl Engine for ContainerEngine {
             trouble: ended.trouble,
         };
         how_it_ended(&mut execution, ended.status.container);
+        if execution.exit == Exit::NotStarted {
+            execution.log.last_line = engines_word(&slot.log()).or(execution.log.last_line);
+        }
         // The model's own time, where it came that far.
         if let Some(seconds) = command.model_seconds() {
             execution.duration_s = seconds;
@@ -131,6 +134,15 @@ fn reach(spec: &ContainerSpec) -> Result<&'static Containers> {
         Ok(containers) => Ok(containers),
         Err(why) => bail!("no container engine answers: {why}"),
     }
+}
+
+/// What the client said last, apart from where to find its help.
+fn engines_word(log: &Path) -> Option<LogLine> {
+    let text = fs::read_to_string(log).ok()?;
+    let lines = (1..).zip(text.lines());
+    let said = |(_, line): &(u64, &str)| !line.trim().is_empty() && !line.contains("--help");
+    let (number, text) = lines.filter(said).last()?;
+    Some(LogLine { number, text: text.to_owned() })
 }
 
 /// What the engine says about the end of a container that nobody ended.

@@ -97,8 +97,14 @@ impl Run<'_> {
         let mut seen: Vec<PathBuf> = entries
             .filter(|e| {
                 let name = e.file_name();
-                let hidden = name.to_string_lossy().starts_with('.');
-                !hidden && name != CREDENTIALS && name != *self.spec.work_name
+                // A name that is no text cannot be told to the client.
+                let Some(name) = name.to_str() else { return false };
+                // What earlier runs left of the results file would be in the way, read-only.
+                let results = self.job.results_csv.as_deref() == Some(name);
+                !name.starts_with('.')
+                    && !results
+                    && name != CREDENTIALS
+                    && name != self.spec.work_name
             })
             .map(|e| e.path())
             // Not the run directory, which the logs of others are in.
@@ -198,6 +204,10 @@ impl Argv {
         self.pair("--user", "0:0");
         self.pair("--entrypoint", "bash");
         self.pair("--workdir", spec.work_path());
+        // The image may ask for a signal that the driver does not pass on.
+        self.pair("--stop-signal", "SIGTERM");
+        // The engine's own copy of the output costs time while it is measured, and disk.
+        self.pair("--log-driver", "none");
         let own = |flag: &str| {
             let prefix = format!("{flag}=");
             spec.options.iter().any(|o| o == flag || o.starts_with(&prefix))
@@ -247,7 +257,7 @@ impl Argv {
     }
 
     fn mount(&mut self, host: &Path, inside: &str, writable: bool) {
-        let field = |text: String| match text.contains([',', '"']) {
+        let field = |text: String| match text.contains([',', '"', '\n', '\r']) {
             true => format!("\"{}\"", text.replace('"', "\"\"")),
             false => text,
         };
