@@ -12,6 +12,8 @@
 //! * [`machine`]: what this host has, and leases over it.
 //! * [`options`]: the flags of everything that runs. [`plan`]: entry × options ×
 //!   machine → a Job, or a Skip with its reason.
+//! * [`source`]: the repository that an entry names by `url`, fetched once and checked out
+//!   at a commit. [`credentials`]: the logins of `credential.json`.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
 //!   [`regress`]: the statistics of a Verdict.

@@ -20,6 +20,14 @@ use crate::slug::slug;
 /// pull request that was ever opened, often more than the repository itself.
 const REFS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
+/// What git says, in English, when a login is missing or wrong.
+const REFUSED: [&str; 4] = [
+    "Authentication failed",
+    "could not read Username",
+    "could not read Password",
+    "Permission denied (publickey",
+];
+
 /// The clones below one directory.
 pub(super) struct Clones<'a> {
     dir: PathBuf,
@@ -76,9 +84,8 @@ impl<'a> Clones<'a> {
         self.init(url)?;
         self.tidy(url);
         self.git.say(&format!("fetching {url}"));
-        let head = git(["ls-remote", "--symref", url.as_str(), "HEAD"]);
-        let head = self.git.run(head.of(&self.path(url)).connecting(url));
-        let head = Head::parse(&head.with_context(|| format!("cannot fetch {url}"))?);
+        let head =
+            Head::parse(&self.connect(url, &["ls-remote", "--symref", url.as_str(), "HEAD"])?);
         self.fetch(url, &["--prune", "--update-shallow"], &REFS)?;
         match (head.branch, &head.commit) {
             (Some(branch), _) => self.run(url, &["symbolic-ref", "HEAD", &branch])?,
@@ -123,8 +130,22 @@ impl<'a> Clones<'a> {
 
     fn fetch(&mut self, url: &Url, options: &[&str], what: &[&str]) -> Result<()> {
         let words = [&["fetch", "--quiet", "--no-tags"], options, &[url.as_str()], what].concat();
-        let fetched = self.git.run(git(words).of(&self.path(url)).connecting(url));
-        fetched.map(drop).with_context(|| format!("cannot fetch {url}"))
+        self.connect(url, &words).map(drop)
+    }
+
+    /// Runs git on the clone of `url`, connected to it.
+    fn connect(&mut self, url: &Url, words: &[&str]) -> Result<String> {
+        let done = self.git.run(git(words).of(&self.path(url)).connecting(url));
+        done.map_err(|e| {
+            let advice = match self.git.login(url) {
+                _ if !e.says(&REFUSED) => "",
+                Some(_) => ", which refuses the login",
+                None => {
+                    ", which wants a login: `cred` names one for the server of the entry's `url`"
+                }
+            };
+            anyhow::Error::from(e).context(format!("cannot fetch {url}{advice}"))
+        })
     }
 
     /// Runs git on the clone of `url`.
@@ -185,7 +206,11 @@ impl Head {
             // `refs/remotes/origin/HEAD` and its like match too.
             let Some(word) = line.strip_suffix("\tHEAD") else { continue };
             match word.strip_prefix("ref: ") {
-                Some(branch) => head.branch = Some(branch.to_owned()),
+                // Anything else is not of this repository's making.
+                Some(branch) if branch.starts_with("refs/heads/") => {
+                    head.branch = Some(branch.to_owned());
+                }
+                Some(_) => {}
                 None => head.commit = Some(word.to_owned()),
             }
         }
@@ -206,6 +231,7 @@ mod tests {
         let text = "ref: refs/heads/main\tHEAD\nabc\tHEAD\ndef\trefs/remotes/origin/HEAD\n";
         assert_eq!(Head::parse(text), head(Some("refs/heads/main"), Some("abc")));
         assert_eq!(Head::parse("abc\tHEAD"), head(None, Some("abc")));
+        assert_eq!(Head::parse("ref: --delete\tHEAD\nabc\tHEAD"), head(None, Some("abc")));
         assert_eq!(Head::parse(""), head(None, None));
     }
 }

@@ -20,10 +20,10 @@ use crate::contract::Masker;
 const LIFELINE: &str = r#"exec 3<&0 </dev/null
 "$@" 3<&- & git=$!
 { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 &
-wait "$git"; status=$?
+wait "$git"; code=$?
 exec 2>/dev/null
 kill "$!"
-exit "$status""#;
+exit "$code""#;
 
 /// How often a running git is looked at for its end and for cancellation.
 const POLL: Duration = Duration::from_millis(20);
@@ -77,6 +77,16 @@ pub(super) enum GitError {
     /// It failed.
     #[error("{}", failure(.0, .1))]
     Failed(ExitStatus, String),
+}
+
+impl GitError {
+    /// Whether git said one of `phrases`.
+    pub(super) fn says(&self, phrases: &[&str]) -> bool {
+        match self {
+            GitError::Failed(_, said) => phrases.iter().any(|phrase| said.contains(phrase)),
+            _ => false,
+        }
+    }
 }
 
 fn failure(status: &ExitStatus, said: &str) -> String {
@@ -157,6 +167,12 @@ impl<'a> Git<'a> {
         self.cancelled
     }
 
+    /// The login that is shown to the server of `url`.
+    pub(super) fn login(&self, url: &Url) -> Option<&Login> {
+        let (of, login) = self.login.as_ref()?;
+        of.same_server(url).then_some(login)
+    }
+
     /// Writes a line to the log.
     pub(super) fn say(&mut self, line: &str) {
         // A log that cannot be written is no reason to stop.
@@ -219,9 +235,7 @@ impl<'a> Git<'a> {
     }
 
     fn command(&self, call: &Call) -> Command {
-        let login = self.login.as_ref().zip(call.remote.as_ref());
-        let login = login.filter(|((url, _), remote)| url.same_server(remote));
-        let login = login.map(|((_, login), remote)| (login, remote));
+        let login = call.remote.as_ref().and_then(|url| Some((self.login(url)?, url)));
         let mut command = Command::new("sh");
         command.args(["-c", LIFELINE, "sh", "git"]);
         for setting in CONFIG {

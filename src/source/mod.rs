@@ -24,7 +24,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -52,14 +52,6 @@ const UNREACHABLE: [&str; 13] = [
     "No route to host",
     "Network is unreachable",
     "The requested URL returned error: 5",
-];
-
-/// What git says when a login is missing or wrong.
-const REFUSED: [&str; 4] = [
-    "Authentication failed",
-    "could not read Username",
-    "could not read Password",
-    "Permission denied (publickey",
 ];
 
 /// What was measured of a repository.
@@ -123,8 +115,9 @@ impl Repository {
             Ok(Some(commit)) => commit,
             Ok(None) => bail!("{url} has no commit, or its HEAD names a branch that is not there"),
             Err(e) => {
-                let last = if says(&e, &UNREACHABLE) { clones.find(url, "HEAD")? } else { None };
-                let Some(commit) = last else { return Err(self.explained(e)) };
+                let unreachable = e.downcast_ref().is_some_and(|e: &GitError| e.says(&UNREACHABLE));
+                let last = if unreachable { clones.find(url, "HEAD")? } else { None };
+                let Some(commit) = last else { return Err(e) };
                 let when = last_fetch(&clones.path(url)).unwrap_or_else(|| "the last time".into());
                 let warning = format!(
                     "{url} cannot be reached; {commit} is measured, its newest commit as of {when} \
@@ -161,7 +154,6 @@ impl Repository {
         let into = std::path::absolute(into)?;
         let mut clones = self.clones(cache, log, cancelled)?;
         let warnings = tree::place(&mut clones, url, commit, &into)
-            .map_err(|e| self.explained(e))
             .with_context(|| format!("cannot check {url} out at {commit}"))?;
         for warning in &warnings {
             clones.git.say(&format!("warning: {warning}"));
@@ -177,28 +169,6 @@ impl Repository {
     ) -> Result<Clones<'a>> {
         let login = self.login.clone().map(|login| (self.url.clone(), login));
         Clones::open(cache, Git::new(login, log, cancelled))
-    }
-
-    /// The error, with what to do about a login that is missing or wrong.
-    fn explained(&self, error: Error) -> Error {
-        if !says(&error, &REFUSED) {
-            return error;
-        }
-        let url = &self.url;
-        error.context(match self.login {
-            Some(_) => format!("the login for {url} is refused"),
-            None => format!(
-                "{url} wants a login: the entry names one of credential.json by its key `cred`"
-            ),
-        })
-    }
-}
-
-/// Whether git said one of `phrases`.
-fn says(error: &Error, phrases: &[&str]) -> bool {
-    match error.downcast_ref() {
-        Some(GitError::Failed(_, said)) => phrases.iter().any(|phrase| said.contains(phrase)),
-        _ => false,
     }
 }
 

@@ -55,17 +55,20 @@ fn a_login_that_is_missing_or_wrong() {
     let outcome = resolve(&world, &wrong);
     assert!(!outcome.log.contains("wr0ng"), "{}", outcome.log);
     let error = outcome.error();
-    assert!(error.starts_with(&format!("the login for {url} is refused: ")), "{error}");
+    assert!(
+        error.starts_with(&format!("cannot fetch {url}, which refuses the login: git")),
+        "{error}"
+    );
     assert!(error.contains("fatal: Authentication failed for"), "{error}");
     assert!(!error.contains("wr0ng"), "{error}");
     let error = resolve(&world, &open(&url)).error();
-    assert!(error.contains("wants a login: the entry names one of credential.json"), "{error}");
+    assert!(error.contains("which wants a login: `cred` names one"), "{error}");
 
     // A server that refuses is there: the commit of the last time is no answer.
     let credentials = world.credentials(json!({ "username": "ci", "password": PASSWORD }));
     resolve(&world, &Repository::new(&url, credentials.get("x")).unwrap()).good();
     let error = resolve(&world, &wrong).error();
-    assert!(error.contains("is refused"), "{error}");
+    assert!(error.contains("which refuses the login"), "{error}");
     assert_eq!(server.shown(), Vec::<String>::new());
 
     // A credential for the script alone does not matter to git.
@@ -87,7 +90,8 @@ fn a_login_is_for_one_server() {
     let repository = Repository::new(&server.url("", "project"), credentials.get("x")).unwrap();
     let source = resolve(&world, &repository).good();
     let error = checkout(&world, &repository, &source, "one").error();
-    assert!(error.contains("the submodule sub of"), "{error}");
+    let expected = format!("cannot fetch {}, which wants a login", other.url("", "sub"));
+    assert!(error.contains("the submodule sub of") && error.contains(&expected), "{error}");
     assert!(server.seen().contains(&RIGHT.to_owned()));
     assert!(!other.seen().is_empty() && other.seen().iter().all(String::is_empty));
 
@@ -110,6 +114,33 @@ fn a_login_is_for_one_server() {
     resolve(&world, &repository).error();
     assert!(other.seen().len() > before, "it was redirected");
     assert!(other.seen().iter().all(String::is_empty), "{:?}", other.seen());
+}
+
+#[test]
+fn a_server_that_repeats_the_password() {
+    let world = World::new();
+    let server = Server::new(|_, mut stream| {
+        let mut request = [0; 4096];
+        let n = stream.read(&mut request).expect("a request");
+        let authorized = String::from_utf8_lossy(&request[..n]).contains(RIGHT);
+        let head = match authorized {
+            true => "403 Forbidden\r\nContent-Type: text/plain",
+            false => "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"",
+        };
+        let body = format!("the password {PASSWORD} is right\n");
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(answer.as_bytes()).expect("a client");
+    });
+    let credentials = world.credentials(json!({ "username": "ci", "password": PASSWORD }));
+    let url = format!("http://127.0.0.1:{}/project", server.port);
+    let outcome = resolve(&world, &Repository::new(&url, credentials.get("x")).unwrap());
+    assert!(outcome.log.contains("remote: the password *** is right"), "{}", outcome.log);
+    assert!(!outcome.log.contains("s3cret"), "{}", outcome.log);
+    let error = outcome.error();
+    assert!(error.contains("the password *** is right") && !error.contains("s3cret"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::servers::{Server, git_daemon};
 use crate::world::{World, checkout, git, nested, open, resolve, text};
@@ -74,7 +75,7 @@ fn threads_at_once() {
 
 /// Serves by git's protocol, except for the connection of this number: that one hangs.
 /// The receiver is told when it begins to, and when the client has gone.
-fn hangs_once(world: &World, number: usize) -> (Server, mpsc::Receiver<&'static str>) {
+fn hangs_once(world: &World, number: usize) -> (Server, Events) {
     let base = world.path("remote");
     let (sender, receiver) = mpsc::channel();
     let server = Server::new(move |n, mut stream| {
@@ -88,7 +89,17 @@ fn hangs_once(world: &World, number: usize) -> (Server, mpsc::Receiver<&'static 
         // The test may be over.
         let _ = sender.send("gone");
     });
-    (server, receiver)
+    (server, Events(receiver))
+}
+
+struct Events(mpsc::Receiver<&'static str>);
+
+impl Events {
+    /// Waits for the next one; only a failure takes this long.
+    #[track_caller]
+    fn expect(&self, event: &str) {
+        assert_eq!(self.0.recv_timeout(Duration::from_secs(60)).expect(event), event);
+    }
 }
 
 #[test]
@@ -100,11 +111,11 @@ fn killed_while_it_fetches() {
         let (server, events) = hangs_once(&world, number);
         let url = format!("git://127.0.0.1:{}/project", server.port);
         let mut child = world.elsewhere(&url).spawn().unwrap();
-        assert_eq!(events.recv().unwrap(), "hangs");
+        events.expect("hangs");
         child.kill().unwrap();
         child.wait().unwrap();
         // git does not outlive the process that started it, and is in nobody's way.
-        assert_eq!(events.recv().unwrap(), "gone");
+        events.expect("gone");
         let repository = open(&url);
         let source = resolve(&world, &repository).good();
         checkout(&world, &repository, &source, "one").good();
@@ -136,9 +147,9 @@ fn cancelled_while_it_fetches() {
             let cancelled = || cancelled.load(Ordering::SeqCst);
             repository.resolve(&world.cache(), &mut Vec::new(), &cancelled)
         });
-        assert_eq!(events.recv().unwrap(), "hangs");
+        events.expect("hangs");
         cancelled.store(true, Ordering::SeqCst);
-        assert_eq!(events.recv().unwrap(), "gone");
+        events.expect("gone");
         let error = resolving.join().unwrap().unwrap_err();
         assert!(format!("{error:#}").ends_with("cancelled"), "{error:#}");
     });
@@ -152,7 +163,7 @@ fn cancelled_while_it_waits_for_another() {
     let (server, events) = hangs_once(&world, 0);
     let url = format!("git://127.0.0.1:{}/project", server.port);
     let mut child = world.elsewhere(&url).spawn().unwrap();
-    assert_eq!(events.recv().unwrap(), "hangs");
+    events.expect("hangs");
     let asked = Cell::new(0);
     let cancelled = || asked.replace(asked.get() + 1) > 3;
     let mut log = Vec::new();
