@@ -12,6 +12,7 @@
 //! * [`machine`]: what this host has, and leases over it.
 //! * [`options`]: the flags of everything that runs. [`plan`]: entry × options ×
 //!   machine → a Job, or a Skip with its reason.
+//! * [`data`]: the data sets an entry names, and getting them here.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
 //!   [`regress`]: the statistics of a Verdict.
@@ -24,6 +25,7 @@ pub mod catalog;
 pub mod cli;
 pub mod contract;
 pub mod credentials;
+pub mod data;
 pub mod diagnostic;
 pub mod engine;
 pub mod harness;
