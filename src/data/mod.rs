@@ -14,6 +14,9 @@ mod parse;
 mod plan;
 mod provide;
 mod resolve;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(not(feature = "s3"))]
 #[path = "without_s3.rs"]
 mod s3;
 

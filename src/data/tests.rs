@@ -180,6 +180,7 @@ fn a_forced_mirror_is_for_everything_but_local_data() {
     assert_eq!(plans[0].mount.as_ref().unwrap().host, mirror.join("d"));
 }
 
+#[cfg(not(feature = "s3"))]
 #[test]
 fn without_the_feature_downloads_say_what_to_do() {
     let root = root(&json!({ "d": { "minio": { "path": "s3://bucket/d" } } }));
