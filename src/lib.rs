@@ -14,6 +14,7 @@
 //!   machine → a Job, or a Skip with its reason.
 //! * [`source`]: the repository that an entry names by `url`, fetched once and checked out
 //!   at a commit. [`credentials`]: the logins of `credential.json`.
+//! * [`data`]: the data sets an entry names, and getting them here.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
 //!   [`regress`]: the statistics of a Verdict.
@@ -26,6 +27,7 @@ pub mod catalog;
 pub mod cli;
 pub mod contract;
 pub mod credentials;
+pub mod data;
 pub mod diagnostic;
 pub mod engine;
 pub mod harness;

@@ -35,14 +35,21 @@ impl Validator<'_> {
     }
 
     fn data(&self, model: &Model, found: &mut Vec<Diagnostic>) {
-        let (Some(known), Some(names)) = (&self.data_names, &model.entry().data) else { return };
-        for name in split_commas(names).filter(|name| !known.iter().any(|k| k == name)) {
-            let message = format!("`data.json` has no data set `{name}`");
-            let help = match did_you_mean(name, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it has {}", known.join(", ")),
-            };
-            found.push(rules::NO_DATA.at(model.place("data"), message).help(help));
+        // Without the file, the data sets are probably in the context.
+        let Some(names) = model.entry().data.as_deref().filter(|_| self.data.has_file()) else {
+            return;
+        };
+        for name in split_commas(names) {
+            let problems: Vec<Diagnostic> = self.data.problems_of(name).cloned().collect();
+            if problems.is_empty() && self.data.names().all(|known| known != name) {
+                let message = format!("`data.json` has no data set `{name}`");
+                let help = match did_you_mean(name, self.data.names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("it has {}", self.data.names().collect::<Vec<_>>().join(", ")),
+                };
+                found.push(rules::NO_DATA.at(model.place("data"), message).help(help));
+            }
+            found.extend(problems);
         }
     }
 

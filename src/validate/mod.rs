@@ -21,9 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::{Map, Value};
-
 use crate::catalog::{Catalog, Entry, Model};
+use crate::data::{DataConfig, DataOptions};
 use crate::diagnostic::Diagnostic;
 use files::{Cache, Files};
 
@@ -38,8 +37,7 @@ pub struct Validator<'a> {
     catalog: &'a Catalog,
     problems: HashMap<&'a str, Vec<&'a Diagnostic>>,
     known_keys: HashSet<String>,
-    /// Names in `data.json`; `None` when there is no such file to ask.
-    data_names: Option<Vec<String>>,
+    data: DataConfig,
     files: Files,
     programs: trace::Programs,
     evidence: Cache<PathBuf, Arc<trace::Evidence>>,
@@ -55,14 +53,11 @@ impl<'a> Validator<'a> {
                 problems.entry(model).or_default().push(problem);
             }
         }
-        let data = std::fs::read(catalog.root.join("data.json")).ok();
-        let data: Option<Map<String, Value>> =
-            data.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Validator {
             catalog,
             problems,
             known_keys: Entry::known_keys().into_iter().collect(),
-            data_names: data.map(|data| data.keys().cloned().collect()),
+            data: DataConfig::load(&catalog.root, &DataOptions::default()),
             files: Files::new(&catalog.root),
             programs: trace::Programs::default(),
             evidence: Cache::default(),

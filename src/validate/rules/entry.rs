@@ -155,6 +155,21 @@ pub(in crate::validate) const NO_DATA: Rule = Rule {
 Correct the name, or add the data set to `data.json`."#,
 };
 
+pub(in crate::validate) const BAD_DATA: Rule = Rule {
+    id: "MAD056",
+    title: "a data set cannot be used as it is described",
+    severity: Severity::Error,
+    explanation: r#"`data.json` must be an object of data sets; a data set an object with a key for each provider:
+`custom`, `local`, `minio`, `nas`, `aws`; a provider an object with a `path`. Only the entries that name the
+data set are concerned.
+
+```json
+{ "imagenet": { "minoi": { "path": "s3://datasets/imagenet", "readwrite": "yes" } } }
+```
+
+Write it as in [data.md](data.md): `"minio"`, and `"readwrite": "true"`."#,
+};
+
 pub(in crate::validate) const SLURM_MULTI: Rule = Rule {
     id: "MAD057",
     title: "a setting that a self-managed entry ignores",

@@ -72,6 +72,7 @@ pub const RULES: &[Rule] = &[
     entry::GPU_CONFLICT,
     entry::ODD_ARCH,
     entry::NO_DATA,
+    entry::BAD_DATA,
     entry::SLURM_MULTI,
     entry::UNKNOWN_KEY,
     entry::OUT_OF_RANGE,

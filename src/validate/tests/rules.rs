@@ -7,6 +7,7 @@ const FROM: &str = "# CONTEXT {'gpu_vendor': 'AMD', 'guest_os': 'UBUNTU'}\nFROM 
 const DOCKER: &str = "\"dockerfile\": \"docker/a\"";
 const A: &str = "docker/a.ubuntu.amd.Dockerfile";
 const B: &str = "docker/a.other.ubuntu.amd.Dockerfile";
+const DATA: &str = r#"{"imagenet": {"local": {"path": "/data"}}}"#;
 const RUN: &str = "s/run.sh";
 const SLURM: &str = "\"scripts\": \"s/run.slurm\"";
 
@@ -137,10 +138,18 @@ const CASES: &[Case] = &[
     (
         "MAD055",
         r#""data": "imagenett""#,
-        &[("data.json", r#"{"imagenet": {}}"#)],
+        &[("data.json", DATA)],
         r#""data": "imagenet""#,
-        &[("data.json", r#"{"imagenet": {}}"#)],
+        &[("data.json", DATA)],
     ),
+    (
+        "MAD056",
+        r#""data": "imagenet""#,
+        &[("data.json", r#"{"imagenet": {"minoi": {"path": "s3://bucket/imagenet"}}}"#)],
+        r#""data": "imagenet""#,
+        &[("data.json", r#"{"imagenet": {"minio": {"path": "s3://bucket/imagenet"}}}"#)],
+    ),
+    ("MAD056", r#""data": "imagenet""#, &[("data.json", "{,}")], "", &[("data.json", "{,}")]),
     (
         "MAD057",
         r#""scripts": "s/run.slurm", "multiple_results": "perf.csv""#,
