@@ -142,6 +142,14 @@ pub struct RunOptions {
     #[arg(long, value_name = "IMAGE", env = "MAD_USE_IMAGE")]
     pub use_image: Option<String>,
 
+    /// Where data sets are described, instead of data.json in the catalog
+    #[arg(long, value_name = "FILE", env = "MAD_DATA_CONFIG")]
+    pub data_config: Option<PathBuf>,
+
+    /// Keep data sets below this directory, wherever their descriptions would have them
+    #[arg(long, value_name = "DIR", env = "MAD_FORCE_MIRROR_LOCAL")]
+    pub force_mirror_local: Option<PathBuf>,
+
     /// Build images from scratch and pull their base images anew
     #[arg(long, visible_alias = "clean-docker-cache", env = "MAD_CLEAN", value_parser = flag())]
     pub clean: bool,

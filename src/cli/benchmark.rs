@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Global, plan, print, print_json, report, select, whole_catalog};
+use super::{Exit, Global, print, print_json, report, select, whole_catalog};
 use crate::credentials::Credentials;
 use crate::engine::Cancel;
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
-use crate::plan::Planner;
+use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::run::Session;
 
@@ -46,15 +46,18 @@ impl Benchmark {
         for warning in credentials.warnings() {
             tracing::warn!("{warning}");
         }
+        let config = plan::data_config(&global.root, options, &context);
+        let data = plan::data_resolver(&config, &global.root, options, &credentials);
         let planner = Planner {
             catalog,
             machine: &machine,
             options,
             context: &context,
             credentials: &credentials,
+            data: &data,
         };
         if options.plan {
-            return plan::print_plan(global, &planner, &models);
+            return super::plan::print_plan(global, &planner, &models);
         }
         let cancel = Cancel::default();
         cancel.on_signals()?;

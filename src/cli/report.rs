@@ -36,7 +36,7 @@ impl Report {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
         let run = RunDir::find(&self.run_dir, &self.results)?;
         let mut cases = run.cases()?;
-        cases.sort_by(|a, b| (a.stage, &a.started, &a.name).cmp(&(b.stage, &b.started, &b.name)));
+        cases.sort_by(|a, b| (a.stage, &a.name).cmp(&(b.stage, &b.name)));
         match (global.json, self.format) {
             (true, _) | (_, Format::Json) => {
                 let document =

@@ -1,6 +1,8 @@
 //! Getting what was planned.
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{DataPlan, ProviderKind, s3};
 
@@ -23,7 +25,7 @@ pub struct Fetched {
 
 /// The data of an entry, as `perf.csv` has it: about all its data sets, not the last one
 /// alone.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Provided {
     /// `dataname`: the names, joined with commas.
     pub names: String,

@@ -27,11 +27,12 @@ impl Engine for HostEngine {
         slot: &Slot,
         cancel: &Cancel,
     ) -> Result<Execution> {
-        let stale_results = work::fill(job, prepared, slot, cancel)?;
+        let (stale_results, mut trouble) = work::fill(job, prepared, slot, cancel)?;
         let mut launch = Launch::new(job.command.clone(), slot.work());
         launch.timeout_s = job.timeout_s;
         launch.env = job.environment(&slot.gpus).into_iter().collect();
         let ended = supervised::run(launch, job, slot, cancel)?;
+        trouble.extend(ended.trouble);
         let results: Vec<_> = job.results_csv.iter().map(|name| slot.work().join(name)).collect();
         let mut execution = Execution {
             exit: ended.status.exit,
@@ -39,7 +40,7 @@ impl Engine for HostEngine {
             log: ended.log,
             results: work::keep_results(job, slot, &results)?,
             stale_results,
-            trouble: ended.trouble,
+            trouble,
         };
         execution.trouble.extend(work::remove(slot));
         Ok(execution)

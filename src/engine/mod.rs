@@ -19,6 +19,7 @@ use tokio::sync::watch;
 pub(crate) use container::{CliError, Container, ContainerEnd};
 
 use crate::contract::{Exit, LogFindings};
+use crate::data::Provided;
 use crate::plan::Job;
 use crate::source::Source;
 
@@ -58,6 +59,9 @@ pub struct Prepared {
     /// What was cloned, for an entry with `url`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<Source>,
+    /// The data sets that were provided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub data: Option<Provided>,
     /// What the user should know about it; the Measurement keeps it.
     #[serde(skip)]
     pub warnings: Vec<String>,

@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use super::{Cancel, Prepared, Slot, absolute};
 use crate::contract::Masker;
+use crate::data;
 use crate::plan::Job;
 
 /// Gets what the Job needs from elsewhere.
@@ -19,6 +21,16 @@ pub(super) fn prepare(job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Prepare
         let (source, warnings) = repository.resolve(&slot.cache, &mut log, &cancelled)?;
         prepared.source = Some(source);
         prepared.warnings = warnings;
+    }
+    if !job.data.is_empty() {
+        let log = Mutex::new(log(slot, "data.log")?);
+        let masker = job.masker();
+        let say = |line: &str| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            // A log that cannot be written is no reason to be without data.
+            let _ = writeln!(log, "{}", masker.mask_str(line));
+        };
+        prepared.data = Some(data::provide(&job.data, &say, &|| cancel.is_cancelled())?);
     }
     Ok(prepared)
 }
@@ -32,14 +44,21 @@ fn log(slot: &Slot, name: &str) -> Result<File> {
 /// Fills the work directory of `slot` with the clone of the entry's `url`, if it has one,
 /// and a copy of the script's directory.
 ///
-/// Returns whether a results file of an earlier run was among the scripts. It is removed:
-/// a script that appends to it would report its rows again.
-pub(super) fn fill(job: &Job, prepared: &Prepared, slot: &Slot, cancel: &Cancel) -> Result<bool> {
+/// Returns whether a results file of an earlier run was among the scripts, and what the user
+/// should know. That file is removed: a script that appends to it would report its rows
+/// again.
+pub(super) fn fill(
+    job: &Job,
+    prepared: &Prepared,
+    slot: &Slot,
+    cancel: &Cancel,
+) -> Result<(bool, Vec<String>)> {
     let work = slot.work();
+    let mut warnings = Vec::new();
     if let (Some(repository), Some(source)) = (&job.repository, &prepared.source) {
         let mut log = log(slot, "source.log")?;
         let cancelled = || cancel.is_cancelled();
-        repository.checkout(&slot.cache, source, &work, &mut log, &cancelled)?;
+        warnings = repository.checkout(&slot.cache, source, &work, &mut log, &cancelled)?;
     }
     copy_tree(&job.script_dir, &work, &slot.dir)
         .with_context(|| format!("cannot copy {}", job.script_dir.display()))?;
@@ -47,9 +66,9 @@ pub(super) fn fill(job: &Job, prepared: &Prepared, slot: &Slot, cancel: &Cancel)
         Some(path) if path.exists() => {
             fs::remove_file(&path)
                 .with_context(|| format!("cannot remove the stale {}", path.display()))?;
-            Ok(true)
+            Ok((true, warnings))
         }
-        _ => Ok(false),
+        _ => Ok((false, warnings)),
     }
 }
 

@@ -25,10 +25,11 @@ use args::HarnessArgs;
 
 use crate::catalog::{Catalog, Model, NoMatch};
 use crate::credentials::Credentials;
+use crate::data::DataConfig;
 use crate::engine::{Cancel, supervise};
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
-use crate::plan::Planner;
+use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::run::{CATALOG_CASE, Session};
 
@@ -77,7 +78,10 @@ fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let catalog: &'static Catalog = Box::leak(Box::new(catalog));
     let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
     let credentials: &'static Credentials = Box::leak(Box::new(Credentials::load(&root)?));
-    let planner = Planner { catalog, machine, options, context, credentials };
+    let config: &'static DataConfig =
+        Box::leak(Box::new(plan::data_config(&root, options, context)));
+    let data = Box::leak(Box::new(plan::data_resolver(config, &root, options, credentials)));
+    let planner = Planner { catalog, machine, options, context, credentials, data };
 
     let cases = cases(&planner, models, &args.libtest);
     if args.libtest.list {

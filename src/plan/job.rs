@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::Planner;
 use super::container::{ContainerSpec, ImageSource};
 use crate::baseline::Key;
-use crate::catalog::{Contract, Count, Model, split_commas};
+use crate::catalog::{Contract, Count, Model};
 use crate::contract::{ErrorScan, Masker};
 use crate::credentials::Credential;
+use crate::data::{DataPlan, container_homes};
 use crate::engine::absolute;
 use crate::machine::{Gpu, Machine, Vendor};
 use crate::options::{EngineKind, text_items};
@@ -52,6 +53,8 @@ pub struct Job {
     pub id: String,
     /// The repository of the entry's `url`.
     pub repository: Option<Arc<Repository>>,
+    /// The data sets that it reads.
+    pub data: Vec<DataPlan>,
     /// How it runs in a container, for engines that use one.
     pub container: Option<ContainerSpec>,
     /// Who runs it.
@@ -114,6 +117,26 @@ impl Job {
         env
     }
 
+    /// Adds the data sets, and the variables that say where they are; what the user says in
+    /// the context wins.
+    fn add_data(&mut self, data: &[DataPlan]) {
+        if data.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = data.iter().map(|d| d.name.as_str()).collect();
+        let homes = match self.container {
+            Some(_) => container_homes(data),
+            None => {
+                let mounts = data.iter().filter_map(|d| d.mount.as_ref());
+                mounts.map(|m| m.host.display().to_string()).collect::<Vec<_>>().join(",")
+            }
+        };
+        for (name, value) in [("MAD_DATANAME", names.join(",")), ("MAD_DATAHOME", homes)] {
+            self.env.entry(name.to_owned()).or_insert(value);
+        }
+        self.data = data.to_vec();
+    }
+
     /// The class of machines that the numbers of this Job may be compared with.
     pub fn machine_class(&self) -> String {
         let used = self.gpus.iter().take(self.n_gpus as usize);
@@ -146,11 +169,33 @@ impl Planner<'_> {
     /// Decides how the entry runs, once per image; the gate is open.
     ///
     /// # Errors
-    /// When there is no image for it.
+    /// When there is no image for it, its `url` is none, or its data cannot be had.
     pub(super) fn jobs(&self, model: &Model) -> Result<Vec<Job>, String> {
-        let mut job = self.job(model);
-        job.repository = self.repository(model).map_err(|e| format!("{e:#}"))?.map(Arc::new);
-        job.secrets.extend(job.repository.iter().flat_map(|r| r.secrets()));
+        let repository = self.repository(model).map_err(|e| format!("{e:#}"))?.map(Arc::new);
+        let names = model.entry().data.as_deref().unwrap_or_default();
+        let data = self.data.resolve(names).map_err(|e| e.to_string())?;
+        let mut jobs = self.variants(model)?;
+        if let Some(scripted) = data.iter().find(|d| d.script.is_some())
+            && jobs.iter().any(|job| job.container.is_none())
+        {
+            let name = &scripted.name;
+            return Err(format!("the data `{name}` comes from a script that runs in a container"));
+        }
+        for job in &mut jobs {
+            job.secrets.extend(repository.iter().flat_map(|r| r.secrets()));
+            job.secrets.extend(data.iter().flat_map(DataPlan::secrets));
+            job.repository.clone_from(&repository);
+            job.add_data(&data);
+        }
+        Ok(jobs)
+    }
+
+    /// The Jobs of an entry apart from what they need from elsewhere: one per image.
+    ///
+    /// # Errors
+    /// When there is no image for it.
+    pub(super) fn variants(&self, model: &Model) -> Result<Vec<Job>, String> {
+        let job = self.job(model);
         if job.engine != EngineKind::Container {
             return Ok(vec![job]);
         }
@@ -168,6 +213,12 @@ impl Planner<'_> {
             .filter_map(|n| Some(((*n).to_owned(), std::env::var(n).ok()?)))
             .collect();
         env.extend(host_secrets());
+        if job.model.url().is_some() {
+            // git does not trust a work tree that belongs to somebody else, as the user's
+            // does to the container's root.
+            let trust = [("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")];
+            env.extend(trust.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value.into())));
+        }
         env.insert("MAD_GUEST_OS".to_owned(), self.guest_os());
         env.extend(std::mem::take(&mut job.env));
         job.secrets.extend(self.secrets(&env));
@@ -211,7 +262,7 @@ impl Planner<'_> {
                 warnings.push(format!("`{key}` of the context means nothing without a container"));
             }
         }
-        let env = self.job_environment(model, n_gpus, &mut warnings);
+        let env = self.job_environment(model, n_gpus);
         let timeout = entry.timeout.map(|s| s.0).filter(|s| *s > 0.0);
         let timeout_s = match self.options.timeout.filter(|t| *t >= 0.0) {
             Some(s) => Some(s),
@@ -222,6 +273,7 @@ impl Planner<'_> {
             id: model.id(),
             container: None,
             repository: None,
+            data: Vec::new(),
             script_dir: absolute(&dir),
             command,
             n_gpus,
@@ -288,12 +340,7 @@ impl Planner<'_> {
         }
     }
 
-    fn job_environment(
-        &self,
-        model: &Model,
-        n_gpus: u32,
-        warnings: &mut Vec<String>,
-    ) -> BTreeMap<String, String> {
+    fn job_environment(&self, model: &Model, n_gpus: u32) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
         let mut set = |name: &str, value: String| {
             env.insert(name.to_owned(), value);
@@ -314,15 +361,6 @@ impl Planner<'_> {
         }
         if let Contract::Csv(file) = model.contract() {
             set("MAD_OUTPUT_CSV", file);
-        }
-        if let Some(data) = model.entry().data.as_deref().filter(|d| !d.trim().is_empty()) {
-            set("MAD_DATANAME", data.to_owned());
-            match local_data(&self.catalog.root, data) {
-                Some(home) => set("MAD_DATAHOME", home),
-                None => warnings.push(format!(
-                    "no local path for the data `{data}` in data.json: MAD_DATAHOME is not set"
-                )),
-            }
         }
         let entry_env = model.entry().env_vars.iter().flat_map(text_items);
         env.extend(self.credential_fields(model));
@@ -356,16 +394,6 @@ fn multi_node_runner(launcher: Option<&str>, n_gpus: u32) -> String {
         Some("vllm" | "sglang" | "sglang-disagg" | "sglang_disagg" | "primus") => String::new(),
         _ => format!("torchrun --standalone --nproc_per_node={n_gpus}"),
     }
-}
-
-/// The path of a `local` data provider, for each of the comma-separated names.
-fn local_data(root: &Path, names: &str) -> Option<String> {
-    let text = std::fs::read_to_string(root.join("data.json")).ok()?;
-    let data: serde_json::Value = serde_json::from_str(&text).ok()?;
-    let homes: Option<Vec<&str>> = split_commas(names)
-        .map(|name| data.get(name)?.get("local")?.get("path")?.as_str())
-        .collect();
-    homes.map(|h| h.join(","))
 }
 
 fn host_variables() -> impl Iterator<Item = (String, String)> {

@@ -16,6 +16,7 @@ use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
 use crate::contract::Masker;
 use crate::credentials::Credentials;
+use crate::data::{DataConfig, DataOptions, Resolver, Servers};
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
 
@@ -44,6 +45,29 @@ pub struct Planner<'a> {
     pub context: &'a Context,
     /// Logins for registries, repositories and data.
     pub credentials: &'a Credentials,
+    /// Where data sets come from.
+    pub data: &'a Resolver<'a>,
+}
+
+/// Reads where the data sets of a catalog come from.
+pub fn data_config(root: &Path, options: &RunOptions, context: &Context) -> DataConfig {
+    let options = DataOptions {
+        file: options.data_config.as_deref(),
+        overlay: context.0.get("data"),
+        force_mirror: options.force_mirror_local.as_deref(),
+    };
+    DataConfig::load(root, &options)
+}
+
+/// Picks where the data sets of `config` come from. A plan alone asks no server.
+pub fn data_resolver<'a>(
+    config: &'a DataConfig,
+    root: &Path,
+    options: &RunOptions,
+    credentials: &'a Credentials,
+) -> Resolver<'a> {
+    let servers = if options.plan { Servers::Trust } else { Servers::Ask };
+    Resolver::new(config, root, &options.run_dir.join("data"), credentials, servers)
 }
 
 impl Planner<'_> {
@@ -90,7 +114,7 @@ impl Planner<'_> {
 
     /// Where the accepted numbers of the entry would be on this machine, per image.
     pub fn baseline_keys(&self, model: &Model) -> Vec<Key> {
-        self.jobs(model).unwrap_or_default().iter().map(Job::baseline_key).collect()
+        self.variants(model).unwrap_or_default().iter().map(Job::baseline_key).collect()
     }
 
     /// Replaces the secrets of the host, of the context and of `credential.json`, which the command line can

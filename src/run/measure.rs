@@ -132,7 +132,7 @@ impl Session<'_> {
     /// Makes ready what the Job runs in. A build takes CPU time that a measurement beside it
     /// would miss.
     fn prepare(&self, job: &Job, engine: &dyn Engine, dir: &Path) -> Result<Prepared> {
-        let light = job.container.is_none() && job.repository.is_none();
+        let light = job.container.is_none() && job.repository.is_none() && job.data.is_empty();
         let lease = if light { None } else { Some(self.lease_cpu(job, Share::Shared)?) };
         let prepared = engine.prepare(job, &self.slot(dir.join("build"), &[]), &self.cancel);
         drop(lease);

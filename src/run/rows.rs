@@ -65,6 +65,16 @@ pub(super) fn of_measurement<'m>(
     if base.get("launcher").is_empty() {
         base.set("launcher", &measurement.engine);
     }
+    if let Some(source) = &measurement.prepared.source {
+        base.set("git_commit", &source.commit);
+    }
+    if let Some(data) = &measurement.prepared.data {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        base.set("dataname", &data.names)
+            .set("data_provider_type", &data.providers)
+            .set("data_size", text(data.bytes.map(|b| b.to_string())))
+            .set("data_download_duration", text(data.seconds.map(|s| format!("{s:.3}"))));
+    }
     if let Some(image) = &measurement.prepared.image {
         // madengine's docker_sha is the digest of the base image; of an image that was not
         // built here, its own says more.

@@ -69,7 +69,7 @@ impl Engine for ContainerEngine {
         let spec = spec(job)?;
         let containers = reach(spec)?;
         let image = prepared.image.as_ref().context("the Job has no image")?;
-        let stale_results = work::fill(job, prepared, slot, cancel)?;
+        let (stale_results, mut trouble) = work::fill(job, prepared, slot, cancel)?;
         let command = run::Run { containers, job, spec, image, slot };
         command.make_ready(DRIVER)?;
         let (name, keep) = (command.name(), slot.keep_work);
@@ -79,13 +79,14 @@ impl Engine for ContainerEngine {
         launch.env = command.client_environment();
         launch.container = Some(container.clone());
         let ended = supervised::run(launch, job, slot, cancel)?;
+        trouble.extend(ended.trouble);
         let mut execution = Execution {
             exit: ended.status.exit,
             duration_s: ended.status.duration_s,
             log: ended.log,
             results: None,
             stale_results,
-            trouble: ended.trouble,
+            trouble,
         };
         how_it_ended(&mut execution, ended.status.container);
         if execution.exit == Exit::NotStarted {

@@ -18,7 +18,7 @@ use super::connection::{Containers, Kind};
 use super::labels::labels;
 use crate::engine::{Image, Slot, absolute};
 use crate::machine::Vendor;
-use crate::plan::{ContainerSpec, Hook, Job};
+use crate::plan::{ContainerSpec, Job};
 
 /// Where madengine mounts the catalog, and scripts expect it.
 const WORKSPACE: &str = "/myworkspace";
@@ -267,7 +267,8 @@ impl Argv {
         self.pair("--mount", format!("type=bind,{source},{target}{readonly}"));
     }
 
-    /// The entry's variables. The devices need none: the container has no others.
+    /// The entry's variables, and where its data are. The devices need none: the container
+    /// has no others.
     fn environment(&mut self, job: &Job) {
         let secret = secret_names(job);
         for (name, value) in &job.env {
@@ -276,18 +277,32 @@ impl Argv {
                 false => self.pair("--env", format!("{name}={value}")),
             }
         }
-        if let Some(spec) = &job.container {
-            for (inside, host) in &spec.mounts {
-                self.mount(host, inside, true);
+        for data in &job.data {
+            if let Some(mount) = &data.mount {
+                self.mount(&mount.host, &data.home, mount.writable);
             }
+        }
+        for (inside, host) in job.container.iter().flat_map(|spec| &spec.mounts) {
+            self.mount(host, inside, true);
         }
     }
 
     fn driver(&mut self, job: &Job, spec: &ContainerSpec) {
         self.0.extend([format!("{MAD}/driver.sh"), format!("{MAD}/times")]);
+        for data in &job.data {
+            if let Some(script) = &data.script {
+                let path = format!("{WORKSPACE}/{}", script.path.display());
+                let limit = script.limit.as_secs().to_string();
+                let command = ["timeout".to_owned(), limit, "bash".to_owned(), path];
+                self.step("pre", &data.home, [command.as_slice(), &script.args].concat());
+            }
+        }
         for (kind, hooks) in [("pre", &spec.pre_scripts), ("post", &spec.post_scripts)] {
             for hook in hooks {
-                self.step(kind, &spec.work_path(), hook);
+                let name = hook.script.file_name().unwrap_or_default().to_string_lossy();
+                let command = ["bash".to_owned(), name.into_owned()];
+                let words = [command.as_slice(), &hook.args].concat();
+                self.step(kind, &spec.work_path(), words);
             }
         }
         if let Some(text) = &spec.encapsulate {
@@ -300,9 +315,7 @@ impl Argv {
         }
     }
 
-    fn step(&mut self, kind: &str, dir: &str, hook: &Hook) {
-        let name = hook.script.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let words = [vec!["bash".to_owned(), name], hook.args.clone()].concat();
+    fn step(&mut self, kind: &str, dir: &str, words: Vec<String>) {
         self.0.extend([kind.to_owned(), dir.to_owned(), words.len().to_string()]);
         self.0.extend(words);
     }
