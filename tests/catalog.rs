@@ -128,17 +128,6 @@ fn nested_entries_are_named_and_found_below_their_directory() {
 }
 
 #[test]
-fn a_catalog_that_is_a_program_is_reported() {
-    let fixture = Fixture::with("m", "echo performance: 1 x/s");
-    fixture.write("scripts/dynamic/get_models_json.py", "print('[]')\n");
-    fixture
-        .mad(&["discover"])
-        .run()
-        .exits(0)
-        .says(&["scripts/dynamic/get_models_json.py", "dynamic, needs `--engine madengine`"]);
-}
-
-#[test]
 fn a_value_that_cannot_be_read_is_an_error_even_in_an_unknown_key() {
     let text = r#"[{"name": "m", "scripts": "run.sh", "n_gpus": 0, "note": 1e999}]"#;
     let fixture = Fixture::with_catalog(text);

@@ -18,6 +18,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// Where accepted numbers live.
     pub baseline: BaselineConfig,
+    /// How entries are found.
+    pub catalog: CatalogConfig,
 }
 
 /// The `[defaults]` table.
@@ -52,6 +54,22 @@ impl Default for BaselineConfig {
     }
 }
 
+/// The `[catalog]` table.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogConfig {
+    /// Whether `scripts/<dir>/get_models_json.py` is run, which alone knows its entries.
+    pub python: bool,
+    /// Seconds after which such a program is ended; 0 is never.
+    pub python_timeout: f64,
+}
+
+impl Default for CatalogConfig {
+    fn default() -> Self {
+        CatalogConfig { python: true, python_timeout: 60.0 }
+    }
+}
+
 impl Config {
     /// Reads `root/mad.toml`; an absent file is all defaults.
     pub(super) fn load(root: &Path, problems: &mut Vec<Diagnostic>) -> Config {
@@ -61,7 +79,7 @@ impl Config {
             Err(e) => {
                 let message = format!("cannot read {CONFIG_FILE}: {e}");
                 problems.push(Diagnostic::error("MAD001", Place::file(CONFIG_FILE), message));
-                return Config::default();
+                return Config::unknown();
             }
         };
         match toml::from_str::<Config>(&text) {
@@ -73,15 +91,25 @@ impl Config {
                 let span = e.span().unwrap_or(0..0);
                 let place = Place::span(CONFIG_FILE, &text, span);
                 problems.push(Diagnostic::error("MAD001", place, e.message().to_owned()));
-                Config::default()
+                Config::unknown()
             }
         }
+    }
+
+    /// What holds when the file cannot be read: it may forbid programs.
+    fn unknown() -> Config {
+        let catalog = CatalogConfig { python: false, ..CatalogConfig::default() };
+        Config { catalog, ..Config::default() }
     }
 
     fn check(&self, text: &str, problems: &mut Vec<Diagnostic>) {
         let d = &self.defaults;
         let mut complain = |key: &str, what: &str| {
-            let start = text.find(key).unwrap_or(0);
+            // Not within another key, as `timeout` is within `python_timeout`.
+            let word = |(at, _): &(usize, &str)| {
+                !text[..*at].ends_with(|c: char| c == '_' || c.is_alphanumeric())
+            };
+            let start = text.match_indices(key).find(word).map_or(0, |(at, _)| at);
             let place = Place::span(CONFIG_FILE, text, start..start + key.len());
             problems.push(Diagnostic::error("MAD003", place, format!("`{key}` must be {what}")));
         };
@@ -91,8 +119,12 @@ impl Config {
         if d.tolerance.is_some_and(|t| !(0.0..1.0).contains(&t)) {
             complain("tolerance", "from 0 to below 1 (0.05 is 5 %)");
         }
-        if d.timeout.is_some_and(|t| !(t.is_finite() && t >= 0.0)) {
+        let is_limit = |t: f64| t.is_finite() && t >= 0.0;
+        if d.timeout.is_some_and(|t| !is_limit(t)) {
             complain("timeout", "0 (never) or a number of seconds");
+        }
+        if !is_limit(self.catalog.python_timeout) {
+            complain("python_timeout", "0 (never) or a number of seconds");
         }
     }
 }

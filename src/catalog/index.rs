@@ -4,9 +4,15 @@
 //! The index is a text file below the run directory, one line per entry. It is valid
 //! within the run of nextest that made it, and otherwise for exactly the files it was
 //! made from (path, size, time of change, inode). It is
-//! written only for a catalog that loads without an error, and a broken or stale one is
-//! as good as none.
+//! written only for a catalog whose files load without an error, and a broken or stale
+//! one is as good as none.
+//!
+//! What a program lists (`get_models_json.py`) may follow from anything: variables, files
+//! elsewhere, the network. So the index holds its entries, but they are valid only within
+//! the run of nextest that asked the program; for anybody else it runs again. A program
+//! that fails is no reason against the index: what it did not list is no case.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -16,12 +22,12 @@ use std::sync::Arc;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use super::load::Loader;
-use super::{CATALOG_FILE, CONFIG_FILE, Catalog, MAX_COLUMN, Model, Source};
+use super::load::{Loader, dir_of};
+use super::{CATALOG_FILE, CONFIG_FILE, Catalog, MAX_COLUMN, Model, PROGRAM_FILE, Source};
 use crate::diagnostic::Diagnostic;
 
 /// First word of the file; to be raised when its format or the loader changes.
-const FORMAT: &str = concat!("mad-index/3-", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("mad-index/4-", env!("CARGO_PKG_VERSION"));
 
 impl Catalog {
     /// A catalog of the one entry `name` below `root`, if the index in `cache` knows it
@@ -43,12 +49,18 @@ impl Catalog {
         let (start, end) = (number()?, number()?);
         let file = Path::new(fields.next()?);
 
-        // From the beginning of the entry's line on, so that columns come out right.
-        let mut text = vec![0; end.checked_sub(start)?];
-        let from = u64::try_from(start).ok()?;
-        fs::File::open(root.join(file)).ok()?.read_exact_at(&mut text, from).ok()?;
-        let source =
-            Arc::new(Source { file: file.to_owned(), text: String::from_utf8(text).ok()? });
+        let (text, made_at) = match fields.next() {
+            Some(text) if listed => (text.to_owned(), Some(line)),
+            Some(_) => return None,
+            None => {
+                // From the beginning of the entry's line on, so that columns come out right.
+                let mut text = vec![0; end.checked_sub(start)?];
+                let from = u64::try_from(start).ok()?;
+                fs::File::open(root.join(file)).ok()?.read_exact_at(&mut text, from).ok()?;
+                (String::from_utf8(text).ok()?, None)
+            }
+        };
+        let source = Arc::new(Source { file: file.to_owned(), text, made_at });
         let raw: &RawValue = serde_json::from_str(source.text.get(margin..)?).ok()?;
         let mut loader = Loader::new(root);
         loader.entry(&source, index, raw, line, dir_of(file));
@@ -61,17 +73,24 @@ impl Catalog {
     pub fn write_index(&self, cache: &Path) {
         // A byte order mark shifts all places.
         let shifted = |m: &Model| {
+            if m.source().made_at.is_some() {
+                return false;
+            }
             let size = fs::metadata(self.root.join(&m.source().file)).map_or(0, |meta| meta.len());
             size != m.source().text.len() as u64
         };
         let files = self.models.chunk_by(|a, b| a.source().file == b.source().file);
-        if self.problems.iter().any(Diagnostic::is_error)
+        let of_program = |p: &Diagnostic| p.place.file.ends_with(PROGRAM_FILE);
+        if self.problems.iter().any(|p| p.is_error() && !of_program(p))
             || files.filter_map(|models| models.first()).any(shifted)
         {
             return;
         }
         let mut text = format!("{}\n{}", listing().unwrap_or_default(), header(&self.root));
-        for model in &self.models {
+        // Who asks for an entry with a problem is to hear of it.
+        let flawed: HashSet<&str> =
+            self.problems.iter().filter_map(|p| p.model.as_deref()).collect();
+        for model in self.models.iter().filter(|m| !flawed.contains(m.name.as_str())) {
             let (span, bytes) = (model.span(), model.source().text.as_bytes());
             // Not through all of a catalog without line breaks.
             let near = span.start.saturating_sub(MAX_COLUMN);
@@ -89,6 +108,10 @@ impl Catalog {
                 span.end,
                 model.source().file.display()
             );
+            if model.source().made_at.is_some() {
+                // JSON in one line, as its program printed it: no tab, no newline.
+                let _ = write!(text, "\t{}", model.text());
+            }
         }
         text.push('\n');
         let file = index_file(&self.root, cache);
@@ -128,12 +151,9 @@ fn header(root: &Path) -> String {
     add(Path::new(CATALOG_FILE));
     add(Path::new(CONFIG_FILE));
     for dir in super::load::script_dirs(root).unwrap_or_default() {
-        add(&Path::new("scripts").join(dir).join(CATALOG_FILE));
+        let dir = Path::new("scripts").join(dir);
+        add(&dir.join(CATALOG_FILE));
+        add(&dir.join(PROGRAM_FILE));
     }
     text
-}
-
-/// The `<dir>` of `scripts/<dir>/models.json`.
-fn dir_of(file: &Path) -> Option<&str> {
-    file.strip_prefix("scripts").ok()?.parent()?.to_str()
 }

@@ -11,19 +11,20 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::source::{escape, span_of};
-use super::{CATALOG_FILE, Catalog, Config, Entry, Model, ModelData, Source};
+use super::{
+    CATALOG_FILE, Catalog, Config, Entry, Model, ModelData, PROGRAM_FILE, Source, program,
+};
 use crate::diagnostic::{Diagnostic, Place};
 
 /// Catalog files larger than this are refused: no catalog of people's making is.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Fewer are read by one thread: starting another costs more than it saves.
 const ENTRIES_PER_THREAD: usize = 512;
-/// The Python form of a nested catalog, which only madengine can read.
-const DYNAMIC_FILE: &str = "get_models_json.py";
 
 impl Catalog {
     /// Reads the catalog below `root`: `models.json`, then every
-    /// `scripts/<dir>/models.json`, and `mad.toml`.
+    /// `scripts/<dir>/models.json`, and `mad.toml`. Runs every
+    /// `scripts/<dir>/get_models_json.py`, unless `mad.toml` forbids it.
     pub fn load(root: &Path) -> Catalog {
         let mut loader = Loader::new(root);
         loader.discover();
@@ -67,20 +68,19 @@ impl<'a> Loader<'a> {
             self.problems.push(Diagnostic::error("MAD001", Place::file("scripts"), message));
             Vec::new()
         });
-        for dir in dirs {
-            let below = Path::new("scripts").join(&dir);
-            let file = below.join(CATALOG_FILE);
-            if self.root.join(&file).is_file() {
-                self.read(&file, Some(&dir));
-                files += 1;
-            }
-            let dynamic = below.join(DYNAMIC_FILE);
-            if self.root.join(&dynamic).is_file() {
-                files += 1;
-                let message = "this catalog is a Python program; its entries are not listed";
-                let diagnostic = Diagnostic::warning("MAD004", Place::file(dynamic), message)
-                    .help("dynamic, needs `--engine madengine`");
-                self.problems.push(diagnostic);
+        for dir in &dirs {
+            let below = Path::new("scripts").join(dir);
+            let present = |name| Some(below.join(name)).filter(|f| self.root.join(f).is_file());
+            let (json, py) = (present(CATALOG_FILE), present(PROGRAM_FILE));
+            files += usize::from(json.is_some() || py.is_some());
+            match (json, py) {
+                (Some(json), Some(py)) => self.problems.push(two_catalogs(&json, py)),
+                (Some(json), None) => self.read(&json, Some(dir)),
+                // One program after the other, as madengine does: those that fetch what they
+                // list (MAD's do, if told to) fetch it to the same place, and one would list
+                // what another has half of.
+                (None, Some(py)) => self.run(&py, dir),
+                (None, None) => {}
             }
         }
         if files == 0 {
@@ -149,10 +149,26 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Entries that the program `file` lists.
+    fn run(&mut self, file: &Path, dir: &str) {
+        let answer = program::run(self.root, &self.config.catalog, file);
+        self.problems.extend(answer.problems);
+        for (index, (line, text)) in answer.entries.into_iter().enumerate() {
+            let source = Arc::new(Source { file: file.to_owned(), text, made_at: Some(line) });
+            match serde_json::from_str(&source.text) {
+                Ok(raw) => self.entry(&source, index, raw, line, Some(dir)),
+                Err(e) => {
+                    let message = format!("entry {index} cannot be read: {e}");
+                    self.problems.push(Diagnostic::error("MAD002", source.place(""), message));
+                }
+            }
+        }
+    }
+
     /// The text of a catalog file; a file that cannot be read becomes a problem.
     fn source(&mut self, file: &Path) -> Option<Arc<Source>> {
         match read_text(&self.root.join(file)) {
-            Ok(text) => Some(Arc::new(Source { file: file.to_owned(), text })),
+            Ok(text) => Some(Arc::new(Source::new(file, text))),
             Err(message) => {
                 self.problems.push(Diagnostic::error("MAD001", Place::file(file), message));
                 None
@@ -259,9 +275,23 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// The name of an entry of `scripts/<dir>/models.json`, or of the root file.
-fn full_name(dir: Option<&str>, name: &str) -> String {
+/// The `<dir>` of a file `scripts/<dir>/…`.
+pub(super) fn dir_of(file: &Path) -> Option<&str> {
+    file.strip_prefix("scripts").ok()?.parent()?.to_str()
+}
+
+/// The name of an entry of `scripts/<dir>/`, or of the root file.
+pub(super) fn full_name(dir: Option<&str>, name: &str) -> String {
     dir.map_or_else(|| name.to_owned(), |dir| format!("{dir}/{name}"))
+}
+
+/// A directory with a catalog in both forms: none of them is read, as with madengine,
+/// which stops there.
+fn two_catalogs(json: &Path, program: PathBuf) -> Diagnostic {
+    let message = format!("the directory has a {CATALOG_FILE} besides; neither is read");
+    Diagnostic::error("MAD007", Place::file(program), message)
+        .related(Place::file(json), "the other one")
+        .help("keep one of the two")
 }
 
 /// Names of the directories below `scripts/`, sorted; none if there is no `scripts/`.

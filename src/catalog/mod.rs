@@ -8,6 +8,7 @@ mod config;
 pub mod entry;
 mod index;
 mod load;
+mod program;
 mod select;
 mod source;
 
@@ -18,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub use config::{CONFIG_FILE, Config};
+pub use config::{CONFIG_FILE, CatalogConfig, Config};
 pub use entry::{Count, Entry, split_commas};
 pub use select::NoMatch;
 pub use source::{Source, escape, locate};
@@ -27,6 +28,8 @@ use crate::diagnostic::{Diagnostic, Place};
 
 /// Name of a catalog file.
 pub const CATALOG_FILE: &str = "models.json";
+/// Name of a Python program that lists the entries of its directory.
+pub const PROGRAM_FILE: &str = "get_models_json.py";
 
 /// All entries below one root directory, and all problems found while reading them.
 #[derive(Debug)]
@@ -111,7 +114,8 @@ impl Model {
         &self.data.entry
     }
 
-    /// The entry as it is written in its file, unknown keys included.
+    /// The entry as it is written in its file, or was listed by its program, unknown
+    /// keys included.
     pub fn raw(&self) -> &Map<String, Value> {
         // What cannot be read (a number out of range in a key we do not know) is found by
         // the validator, and such an entry does not run.
@@ -128,27 +132,19 @@ impl Model {
         self.data.dockerfile.as_deref()
     }
 
-    /// The file the entry stands in.
+    /// What the entry was read from.
     pub fn source(&self) -> &Source {
         &self.data.source
     }
 
-    /// Byte range of the entry in its file.
+    /// Byte range of the entry in its source.
     pub(crate) fn span(&self) -> Range<usize> {
         self.data.span.clone()
     }
 
-    /// 1-based line of the entry in its file.
+    /// 1-based line of the entry in its file; 0 if a program does not say it.
     pub fn line(&self) -> usize {
         self.data.line
-    }
-
-    /// JSON pointer of the entry, or of `key` in it.
-    pub fn pointer(&self, key: &str) -> String {
-        match key {
-            "" => format!("/{}", self.data.index),
-            key => format!("/{}/{}", self.data.index, escape(key)),
-        }
     }
 
     /// The entry as it is written.
@@ -175,6 +171,9 @@ impl Model {
     /// `pointer` and `inner` are relative to the entry. Looks at the entry alone: a file
     /// of ten thousand entries must not be read again for each finding.
     fn place_of(&self, pointer: &str, inner: Range<usize>) -> Place {
+        if let Some(place) = self.source().made_place() {
+            return place;
+        }
         let bytes = self.source().text.as_bytes();
         let start = self.data.span.start + inner.start;
         let above = &bytes[self.data.span.start..start];
@@ -281,7 +280,7 @@ impl Model {
             "id": self.id(),
             "file": self.source().file,
             "line": self.line(),
-            "pointer": self.pointer(""),
+            "pointer": self.place("").pointer,
             "contract": self.contract().to_string(),
         });
         map.insert("mad".into(), place);

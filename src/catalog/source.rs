@@ -11,25 +11,44 @@ use serde_json::value::RawValue;
 
 use crate::diagnostic::Place;
 
-/// A catalog file as it was read.
+/// What entries are read from: a catalog file, or what a program said.
 #[derive(Debug)]
 pub struct Source {
     /// Path relative to the catalog root.
     pub file: PathBuf,
-    /// Its content.
+    /// Its content; of a program the one entry, as JSON.
     pub text: String,
+    /// The line of the program `file` that made the entry, 0 if it is not known; `None`
+    /// for a file that holds its entries itself.
+    pub made_at: Option<usize>,
 }
 
 impl Source {
+    /// A file of this text.
+    pub fn new(file: impl Into<PathBuf>, text: String) -> Source {
+        Source { file: file.into(), text, made_at: None }
+    }
+
+    /// Where the program made the entry: all there is to point at, for any of its keys.
+    pub(super) fn made_place(&self) -> Option<Place> {
+        self.made_at.map(|line| Place { line, ..Place::file(&self.file) })
+    }
+
     /// Where the value at `pointer` stands; where its nearest existing parent
     /// stands if there is none.
     pub fn place(&self, pointer: &str) -> Place {
+        if let Some(place) = self.made_place() {
+            return place;
+        }
         let span = locate(&self.text, pointer);
         Place::span(&self.file, &self.text, span).pointer(pointer)
     }
 
     /// Where the key at the end of `pointer` stands (not its value).
     pub fn key_place(&self, pointer: &str) -> Place {
+        if let Some(place) = self.made_place() {
+            return place;
+        }
         let span = locate_key(&self.text, pointer);
         Place::span(&self.file, &self.text, span).pointer(pointer)
     }
@@ -101,10 +120,8 @@ mod tests {
 
     #[test]
     fn finds_values_keys_and_the_nearest_parent() {
-        let source = Source {
-            file: "models.json".into(),
-            text: "[\n  {\"name\": \"a\"},\n  {\"x/y\": [1, 22]}\n]\n".into(),
-        };
+        let text = "[\n  {\"name\": \"a\"},\n  {\"x/y\": [1, 22]}\n]\n";
+        let source = Source::new("models.json", text.to_owned());
         let at = |p: &str| {
             let place = source.place(p);
             (place.line, place.column, &source.text[place.span.unwrap()])

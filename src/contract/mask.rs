@@ -1,7 +1,7 @@
 //! Secrets out of everything that is kept or shown.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, Input, Match, MatchKind, packed};
 
@@ -75,6 +75,23 @@ impl Masker {
             _ => Cow::Borrowed(text),
         }
     }
+}
+
+/// Values that must not appear in any output: `MAD_SECRETS*` of this process and of
+/// `env`, and credentials known by their customary names.
+pub fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
+    let secret = |name: &str| {
+        name.contains("MAD_SECRETS")
+            || name == "MAD_DOCKERHUB_PASSWORD"
+            || name == "HF_TOKEN"
+            || name == "HUGGING_FACE_HUB_TOKEN"
+    };
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .chain(env.iter().map(|(name, value)| (name.clone(), value.clone())))
+        .filter(|(name, value)| secret(name) && !value.trim().is_empty())
+        .map(|(_, value)| value)
+        .collect()
 }
 
 /// Finds the leftmost secret, and of those that start there the longest.

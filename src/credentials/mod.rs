@@ -93,7 +93,7 @@ impl Credentials {
     }
 
     fn parse(&mut self, root: &Path, text: String) -> Result<()> {
-        let source = Source { file: CREDENTIAL_FILE.into(), text };
+        let source = Source::new(CREDENTIAL_FILE, text);
         // Syntax errors alone can happen here, and their messages hold no values.
         let value: Value = serde_json::from_str(&source.text).map_err(|e| {
             let mut place = Place::file(CREDENTIAL_FILE);

@@ -147,7 +147,7 @@ impl DataConfig {
         };
         self.file = Some(file.clone());
         let source = match text {
-            Ok(text) => Source { file, text },
+            Ok(text) => Source::new(file, text),
             Err(e) => {
                 let message = format!("cannot read the file: {e}");
                 self.problems.push(Diagnostic::error(RULE, Place::file(file), message));

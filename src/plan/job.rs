@@ -8,7 +8,7 @@ use super::Planner;
 use super::container::{ContainerSpec, ImageSource};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model};
-use crate::contract::{ErrorScan, Masker};
+use crate::contract::{ErrorScan, Masker, secrets};
 use crate::credentials::Credential;
 use crate::data::{DataPlan, container_homes};
 use crate::engine::absolute;
@@ -302,19 +302,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Values that must not appear in any output: those of `credential.json`, `MAD_SECRETS*`
-    /// of the host and of `env`, and tokens known by their customary names.
+    /// Values that must not appear in any output: those of `credential.json`, of the host
+    /// and of `env`.
     pub(super) fn secrets(&self, env: &BTreeMap<String, String>) -> Vec<String> {
-        let secret = |name: &str| {
-            name.contains("MAD_SECRETS")
-                || name == "MAD_DOCKERHUB_PASSWORD"
-                || name == "HF_TOKEN"
-                || name == "HUGGING_FACE_HUB_TOKEN"
-        };
-        let named = host_variables()
-            .chain(env.iter().map(|(name, value)| (name.clone(), value.clone())))
-            .filter(|(name, value)| secret(name) && !value.trim().is_empty())
-            .map(|(_, value)| value);
+        let named = secrets(env).into_iter();
         named.chain(self.credentials.secrets().map(str::to_owned)).collect()
     }
 
@@ -396,12 +387,9 @@ fn multi_node_runner(launcher: Option<&str>, n_gpus: u32) -> String {
     }
 }
 
-fn host_variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
 /// The secrets of the host that every container and build gets.
 pub(super) fn host_secrets() -> impl Iterator<Item = (String, String)> {
-    host_variables().filter(|(name, value)| name.starts_with("MAD_SECRETS") && !value.is_empty())
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, value)| name.starts_with("MAD_SECRETS") && !value.is_empty())
 }

@@ -127,7 +127,8 @@ struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     fn new(catalog: &'a Catalog) -> Self {
-        let sources = catalog.models.iter().map(|m| m.source());
+        // What a program said is not what stands in its file.
+        let sources = catalog.models.iter().map(|m| m.source()).filter(|s| s.made_at.is_none());
         let texts = sources.map(|s| (s.file.as_path(), s.text.as_str())).collect();
         Sources { catalog, texts, read: HashMap::new() }
     }

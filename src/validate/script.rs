@@ -87,9 +87,10 @@ impl Validator<'_> {
         };
         let help = match self.near(&path) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "paths are relative to the catalog root, or to the directory of a nested \
-                     `models.json`"
-                .to_owned(),
+            None => {
+                "paths are relative to the catalog root, or to the directory of a nested catalog"
+                    .to_owned()
+            }
         };
         found.push(rules::SCRIPT_NOT_FOUND.at(place(), problem).help(help));
         None

@@ -42,14 +42,19 @@ pub(in crate::validate) const WRONG_TYPE: Rule = Rule {
 Counts and timeouts may be numbers or strings that hold one: `"n_gpus": "8"`."#,
 };
 
-pub(in crate::validate) const DYNAMIC: Rule = Rule {
+pub(in crate::validate) const PROGRAM_NOT_RUN: Rule = Rule {
     id: "MAD004",
-    title: "the catalog is a Python program",
+    title: "the entries of a Python program are not listed",
     severity: Severity::Warning,
-    explanation: r#"`get_models_json.py` has to be executed to know its entries. Nothing here runs it, so they are
-not listed, checked or measured.
+    explanation: r#"`scripts/<dir>/get_models_json.py` has to be executed to know its entries. There is no `python3`, or
+`mad.toml` says that it must not run, so they are not listed, checked or measured.
 
-Write the entries to `models.json`, or run them with `--engine madengine`."#,
+```toml
+[catalog]
+python = false
+```
+
+Install Python 3.7 or later, or write the entries to a `models.json` in its place."#,
 };
 
 pub(in crate::validate) const DUPLICATE_KEY: Rule = Rule {
@@ -63,4 +68,52 @@ pub(in crate::validate) const DUPLICATE_KEY: Rule = Rule {
 ```
 
 Remove one of them."#,
+};
+
+pub(in crate::validate) const PROGRAM_FAILS: Rule = Rule {
+    id: "MAD006",
+    title: "a Python program does not list its entries",
+    severity: Severity::Error,
+    explanation: r#"`get_models_json.py` has to define `list_models()`, which returns a list of
+`madengine.utils.discover_models.CustomModel`, or of classes derived from it. It runs at every start, so it
+has to end soon (`python_timeout` in `mad.toml`), and nobody answers it on standard input. Where it raises an
+exception, the line is the deepest one in this file.
+
+```python
+def list_models():
+    return [{"name": "a", "scripts": "run.sh"}]
+```
+
+Return entries that are made with the class: `[CustomModel(name="a", scripts="run.sh")]`."#,
+};
+
+pub(in crate::validate) const TWO_CATALOGS: Rule = Rule {
+    id: "MAD007",
+    title: "a directory has two catalogs",
+    severity: Severity::Error,
+    explanation: r#"With `models.json` and `get_models_json.py` in one directory, nobody knows which one is meant, and
+neither is read. madengine does not even start.
+
+```text
+scripts/a/models.json
+scripts/a/get_models_json.py
+```
+
+Keep one of the two."#,
+};
+
+pub(in crate::validate) const IDENTITY_CHANGES: Rule = Rule {
+    id: "MAD008",
+    title: "an entry changes its name or tags when it is selected",
+    severity: Severity::Error,
+    explanation: r#"madengine calls `update_model()` of an entry after name and tags have selected it. What is selected
+and what then runs would have different names.
+
+```python
+class Sized(CustomModel):
+    def update_model(self):
+        self.tags = ["large"]
+```
+
+Set both where the entry is made: `Sized(name="a", tags=["large"])`. All other fields may change."#,
 };

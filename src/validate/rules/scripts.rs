@@ -20,7 +20,7 @@ pub(in crate::validate) const SCRIPT_NOT_FOUND: Rule = Rule {
     id: "MAD021",
     title: "the script does not exist, or cannot be run",
     severity: Severity::Error,
-    explanation: r#"`scripts` is relative to the catalog root, in `scripts/<dir>/models.json` to that directory. `.sh`,
+    explanation: r#"`scripts` is relative to the catalog root, in a catalog in `scripts/<dir>/` to that directory. `.sh`,
 `.slurm` and `.sbatch` run with bash and `.py` with python3; anything else must be a directory with a
 `run.sh` in it.
 

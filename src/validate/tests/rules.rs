@@ -9,6 +9,7 @@ const A: &str = "docker/a.ubuntu.amd.Dockerfile";
 const B: &str = "docker/a.other.ubuntu.amd.Dockerfile";
 const DATA: &str = r#"{"imagenet": {"local": {"path": "/data"}}}"#;
 const RUN: &str = "s/run.sh";
+const PROGRAM: (&str, &str) = ("scripts/d/get_models_json.py", "");
 const SLURM: &str = "\"scripts\": \"s/run.slurm\"";
 
 /// Rule, then keys and files that break it, then keys and files that do not.
@@ -22,8 +23,9 @@ type Case = (
 
 const CASES: &[Case] = &[
     ("MAD003", r#""n_gpus": "many""#, &[], r#""n_gpus": "8""#, &[]),
-    ("MAD004", "", &[("scripts/d/get_models_json.py", "")], "", &[]),
+    ("MAD004", "", &[PROGRAM, ("mad.toml", "[catalog]\npython = false\n")], "", &[]),
     ("MAD005", r#""args": "a", "args": "b""#, &[], r#""args": "b""#, &[]),
+    ("MAD007", "", &[PROGRAM, ("scripts/d/models.json", "[]")], "", &[]),
     ("MAD012", r#""name": "llama 8b""#, &[], r#""args": """#, &[]),
     ("MAD013", r#""tags": []"#, &[], r#""tags": "a,b""#, &[]),
     ("MAD014", r#""tags": ["a, b"]"#, &[], r#""tags": ["a", "b"]"#, &[]),
@@ -170,8 +172,9 @@ fn every_rule_has_an_example_and_a_fix() {
         let fixed = Tree::entry(fixed_keys, fixed_files).ids();
         assert!(fixed.is_empty(), "{rule}, fixed, {fixed_keys} {fixed_files:?}: {fixed:?}");
     }
-    // Those that need files which are not UTF-8, or no catalog at all, stand below.
-    let elsewhere = ["MAD001", "MAD002", "MAD010", "MAD011", "MAD025"];
+    // Those that need files which are not UTF-8, or no catalog at all, stand below; those
+    // that need Python in tests/program.rs.
+    let elsewhere = ["MAD001", "MAD002", "MAD006", "MAD008", "MAD010", "MAD011", "MAD025"];
     for rule in RULES {
         let tested = CASES.iter().any(|c| c.0 == rule.id) || elsewhere.contains(&rule.id);
         assert!(tested, "{} has no example", rule.id);
