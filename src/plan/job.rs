@@ -12,7 +12,7 @@ use crate::contract::{ErrorScan, Masker, secrets};
 use crate::credentials::Credential;
 use crate::data::{DataPlan, container_homes};
 use crate::engine::absolute;
-use crate::machine::{Gpu, Machine, Vendor};
+use crate::machine::{Driver, Gpu, Machine, Vendor};
 use crate::options::{EngineKind, text_items};
 use crate::source::Repository;
 
@@ -347,6 +347,9 @@ impl Planner<'_> {
             set("MAD_SYSTEM_GPU_ARCHITECTURE", gpu.arch.clone());
             set("MAD_SYSTEM_GPU_PRODUCT_NAME", gpu.product.clone());
         }
+        if let Some(version) = self.machine.driver.as_ref().and_then(hip_version) {
+            set("MAD_SYSTEM_HIP_VERSION", version);
+        }
         if n_gpus > 0 && std::env::var_os("MAD_MULTI_NODE_RUNNER").is_none() {
             set("MAD_MULTI_NODE_RUNNER", multi_node_runner(model.launcher().as_deref(), n_gpus));
         }
@@ -376,6 +379,12 @@ pub(super) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
     } else {
         (path, "run.sh".to_owned())
     }
+}
+
+/// Major and minor version of HIP, which are those of the ROCm it is part of.
+fn hip_version(driver: &Driver) -> Option<String> {
+    let version = driver.runtime.as_deref()?.strip_prefix("ROCm ")?;
+    Some(version.split('.').take(2).collect::<Vec<_>>().join("."))
 }
 
 /// madengine's command prefix for a launcher on one node.

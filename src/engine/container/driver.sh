@@ -87,6 +87,10 @@ now() {
     echo "${time/,/.}" >>"$times"
 }
 
+# What the image says of its ROCm counts, not what the host has.
+if [[ ${MAD_GPU_VENDOR:-} == AMD ]]; then
+    export ROCM_PATH=${ROCM_PATH:-${ROCM_HOME:-/opt/rocm}}
+fi
 work=$PWD
 all pre "${pre[@]}"
 cd "$work" || exit 125
