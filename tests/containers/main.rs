@@ -1,0 +1,83 @@
+//! Entries in containers of the real Docker and the real Podman.
+//!
+//! Where an engine does not answer its tests are ignored, with the reason; with
+//! `MAD_REQUIRE_CONTAINERS=1` they fail. The image is made of Debian's `bash-static` and
+//! `busybox-static`, so that nothing is fetched from anywhere.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod engine;
+mod images;
+
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use engine::Engine;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+type Test = fn(&Engine);
+
+macro_rules! tests {
+    ($($module:ident: $($test:ident)*;)*) => {
+        &[$($((concat!(stringify!($module), "::", stringify!($test)), $module::$test as Test)),*),*]
+    };
+}
+
+/// What every engine must do.
+const COMMON: &[(&str, Test)] = tests! {
+    images: an_image_is_built_once
+        what_was_run_in_is_recorded
+        the_header_chooses_by_vendor_and_system
+        several_images_are_several_measurements
+        one_image_of_two_that_cannot_be_built
+        headers_that_say_nothing_are_refused
+        build_arguments_arrive_as_they_are
+        clean_builds_from_scratch
+        a_build_that_fails_leaves_its_log
+        a_dockerfile_with_a_mistake
+        the_build_context_of_an_entry
+        an_image_that_exists_is_not_built
+        an_image_that_cannot_be_had
+        an_image_that_cannot_run_a_script
+        an_image_that_somebody_else_renames
+        the_test_target_runs_containers
+        the_record_is_as_its_schema_says;
+};
+
+/// What is tried on Docker alone: the same code runs for Podman.
+const DOCKER: &[(&str, Test)] = tests! {};
+
+static ENGINES: [LazyLock<Result<Engine, String>>; 2] =
+    [LazyLock::new(|| Engine::reach("docker")), LazyLock::new(|| Engine::reach("podman"))];
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    let required = std::env::var("MAD_REQUIRE_CONTAINERS").is_ok_and(|v| !v.is_empty() && v != "0");
+    // What is ignored in a list must have been known before.
+    let known = args.list || std::env::var_os("NEXTEST").is_some();
+    let mut trials = Vec::new();
+    for (engine, sets) in ENGINES.iter().zip([&[COMMON, DOCKER][..], &[COMMON][..]]) {
+        let program = if std::ptr::eq(engine, &raw const ENGINES[0]) { "docker" } else { "podman" };
+        let ignored = known && !required && engine.is_err();
+        for (name, test) in sets.iter().copied().flatten() {
+            let run = move || match engine.as_ref() {
+                Ok(engine) => {
+                    test(engine);
+                    Ok(Completion::Completed)
+                }
+                Err(why) if required => Err(Failed::from(format!("MAD_REQUIRE_CONTAINERS: {why}"))),
+                Err(why) => Ok(Completion::ignored_with(why.replace('\n', " "))),
+            };
+            let trial = Trial::ignorable_test(format!("{program}::{name}"), run);
+            trials.push(trial.with_ignored_flag(ignored));
+        }
+    }
+    let conclusion = libtest_mimic::run(&args, trials);
+    for engine in &ENGINES {
+        // Only those that were used have anything.
+        if let Some(Ok(engine)) = LazyLock::get(engine) {
+            engine.clean();
+        }
+    }
+    conclusion.exit_code()
+}
