@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
 use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
-use crate::run::Session;
+use crate::run::{SKIPPED_MODEL, Session};
 
 /// Run entries, judge them, write the results.
 #[derive(Args, Debug)]
@@ -76,7 +76,7 @@ impl Benchmark {
         if session.cancel.is_cancelled() {
             eprintln!("error: interrupted: {} of {} entries done", cases.len() / 2, models.len());
             exit = exit.max(Exit::RunFailed);
-        } else if exit == Exit::Ok && !cases.iter().any(is_measured) {
+        } else if exit == Exit::Ok && !cases.iter().any(did_what_was_asked) {
             eprintln!("error: nothing was measured: every entry was skipped");
             exit = Exit::Findings;
         }
@@ -98,8 +98,9 @@ impl Benchmark {
     }
 }
 
-fn is_measured(case: &CaseRecord) -> bool {
-    case.stage == Stage::Bench && case.status == CaseStatus::Passed
+/// Whether a number was measured, or the model left out because the user said so.
+fn did_what_was_asked(case: &CaseRecord) -> bool {
+    case.stage == Stage::Bench && (case.status == CaseStatus::Passed || case.kind == SKIPPED_MODEL)
 }
 
 /// The exit status that the failed ones of `cases` mean.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Purpose, failure_kind, runner_attempt};
-use super::{Outcome, Session};
+use super::{Outcome, SKIPPED_MODEL, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
 use crate::engine::Prepared;
@@ -76,7 +76,7 @@ impl Session<'_> {
             return Ok(Outcome::failed(failure_kind(&measurement), message));
         }
         if measurement.skipped() {
-            return Ok(Outcome::ignored("skip-model-run", "the model was not run"));
+            return Ok(Outcome::ignored(SKIPPED_MODEL, "the model was not run"));
         }
         let values = measurement.values();
         let units = values.iter().map(|(key, s)| (key.as_str(), s[0].metric.as_str()));

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Outcome, Session, lock, provenance, rows};
+use super::{Outcome, SKIPPED_MODEL, Session, lock, provenance, rows};
 use crate::catalog::Model;
 use crate::contract::{CsvError, Evidence, conclude, conclude_skipped, read_results_csv};
 use crate::engine::container::ContainerEngine;
@@ -58,10 +58,12 @@ impl Session<'_> {
         let properties = self.properties(job, &measurement);
         Ok(match &measurement.failure {
             Some(failure) => {
-                Outcome::failed(failure_kind(&measurement), failure.clone()).with(properties)
+                let said = std::iter::once(failure).chain(&measurement.warnings);
+                let said: Vec<&str> = said.map(String::as_str).collect();
+                Outcome::failed(failure_kind(&measurement), said.join("\n")).with(properties)
             }
             None if measurement.skipped() => {
-                Outcome::ignored("skip-model-run", "the model was not run").with(properties)
+                Outcome::ignored(SKIPPED_MODEL, "the model was not run").with(properties)
             }
             None => Outcome::passed(measurement.warnings.join("\n")).with(properties),
         })

@@ -28,6 +28,9 @@ use crate::validate::Validator;
 /// Name of the case that says whether the catalog's files can be read at all.
 pub const CATALOG_CASE: &str = "catalog";
 
+/// Kind of a case whose model was left out on purpose (`--skip-model-run`).
+pub(crate) const SKIPPED_MODEL: &str = "skip-model-run";
+
 /// One Run over one catalog. Shared between the threads of a process.
 #[derive(Debug)]
 pub struct Session<'a> {
