@@ -80,18 +80,20 @@ impl Masker {
 /// Values that must not appear in any output: `MAD_SECRETS*` of this process and of
 /// `env`, and credentials known by their customary names.
 pub fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
-    let secret = |name: &str| {
-        name.contains("MAD_SECRETS")
-            || name == "MAD_DOCKERHUB_PASSWORD"
-            || name == "HF_TOKEN"
-            || name == "HUGGING_FACE_HUB_TOKEN"
-    };
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .chain(env.iter().map(|(name, value)| (name.clone(), value.clone())))
-        .filter(|(name, value)| secret(name) && !value.trim().is_empty())
+        .filter(|(name, value)| is_secret(name) && !value.trim().is_empty())
         .map(|(_, value)| value)
         .collect()
+}
+
+/// Whether the values of variables and build arguments of this name are secret.
+pub fn is_secret(name: &str) -> bool {
+    name.contains("MAD_SECRETS")
+        || name == "MAD_DOCKERHUB_PASSWORD"
+        || name == "HF_TOKEN"
+        || name == "HUGGING_FACE_HUB_TOKEN"
 }
 
 /// Finds the leftmost secret, and of those that start there the longest.

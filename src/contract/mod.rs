@@ -23,7 +23,7 @@ mod tests;
 pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude, conclude_skipped};
 pub use error_scan::ErrorScan;
 pub use line::Rejection;
-pub use mask::{Masker, secrets};
+pub use mask::{Masker, is_secret, secrets};
 pub use results::{CsvError, Results, RowProblem, read_results_csv};
 pub use sample::Sample;
 pub use scan::{ErrorHit, LogFindings, LogLine, LogScanner, PerformanceLine, RejectedLine};

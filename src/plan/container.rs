@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::Planner;
 use super::docker_options::DockerOptions;
+use super::job::host_secrets;
 use crate::catalog::Model;
+use crate::contract::is_secret;
 use crate::credentials::Credentials;
 use crate::engine::absolute;
 use crate::options::ContainerProgram;
@@ -93,7 +95,7 @@ impl Planner<'_> {
     /// # Errors
     /// When no Dockerfile fits; the message says of each file why it does not.
     pub(super) fn images(&self, model: &Model) -> Result<Vec<(String, ImageSource)>, String> {
-        if let Some(image) = self.given_image(model) {
+        if let Some(image) = self.given_image(model)? {
             return Ok(vec![(String::new(), ImageSource::Existing(image))]);
         }
         let Some(prefix) = model.dockerfile() else {
@@ -117,14 +119,18 @@ impl Planner<'_> {
     }
 
     /// The image that the user or the context names instead of a build.
-    fn given_image(&self, model: &Model) -> Option<String> {
-        let named = |image: &Value| image.as_str().map(str::to_owned);
+    fn given_image(&self, model: &Model) -> Result<Option<String>, String> {
         match self.options.use_image.as_deref() {
             Some("auto") => {
-                model.entry().env_vars.as_ref()?.get("DOCKER_IMAGE_NAME").and_then(named)
+                let variables = model.entry().env_vars.as_ref();
+                let image = variables.and_then(|v| v.get("DOCKER_IMAGE_NAME")?.as_str());
+                let image = image.filter(|name| !name.trim().is_empty()).map(str::to_owned);
+                image.map(Some).ok_or_else(|| {
+                    "the entry's env_vars have no DOCKER_IMAGE_NAME (--use-image auto)".to_owned()
+                })
             }
-            Some(image) => Some(image.to_owned()),
-            None => self.context.text("MAD_CONTAINER_IMAGE").filter(|i| !i.trim().is_empty()),
+            Some(image) => Ok(Some(image.to_owned())),
+            None => Ok(self.context.text("MAD_CONTAINER_IMAGE").filter(|i| !i.trim().is_empty())),
         }
     }
 
@@ -182,8 +188,8 @@ impl Planner<'_> {
         let given = model.entry().dockercontext.clone().filter(|c| !c.trim().is_empty());
         let primus = dockerfile.to_string_lossy().to_lowercase().contains("primus");
         let context = given.unwrap_or_else(|| if primus { "." } else { BUILD_CONTEXT }.to_owned());
-        let mut args: BTreeMap<String, String> =
-            self.context.items("docker_build_arg").into_iter().collect();
+        let (secret_args, mut args): (BTreeMap<String, String>, BTreeMap<String, String>) =
+            self.context.items("docker_build_arg").into_iter().partition(|(n, _)| is_secret(n));
         let arch = self.machine.gpus.first().map(|g| g.arch.clone());
         if let Some(arch) = self.options.target_arch.clone().or(arch) {
             args.entry("MAD_SYSTEM_GPU_ARCHITECTURE".to_owned()).or_insert(arch);
@@ -195,7 +201,10 @@ impl Planner<'_> {
             dockerfile: dockerfile.to_owned(),
             context: absolute(&self.catalog.root.join(context)),
             args,
-            secrets: super::job::host_secrets().chain(self.credential_fields(model)).collect(),
+            secrets: host_secrets()
+                .chain(self.credential_fields(model))
+                .chain(secret_args)
+                .collect(),
             secrets_as_args: self.options.secrets_as_build_args,
             clean: self.options.clean,
         }

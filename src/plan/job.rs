@@ -8,7 +8,7 @@ use super::Planner;
 use super::container::{ContainerSpec, ImageSource};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model};
-use crate::contract::{ErrorScan, Masker, secrets};
+use crate::contract::{ErrorScan, Masker, is_secret, secrets};
 use crate::credentials::Credential;
 use crate::data::{DataPlan, container_homes};
 use crate::engine::absolute;
@@ -306,7 +306,9 @@ impl Planner<'_> {
     /// and of `env`.
     pub(super) fn secrets(&self, env: &BTreeMap<String, String>) -> Vec<String> {
         let named = secrets(env).into_iter();
-        named.chain(self.credentials.secrets().map(str::to_owned)).collect()
+        let build = self.context.items("docker_build_arg").into_iter();
+        let build = build.filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+        named.chain(build).chain(self.credentials.secrets().map(str::to_owned)).collect()
     }
 
     /// `<cred>_<FIELD>` of the login that the entry names.
