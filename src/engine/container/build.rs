@@ -8,10 +8,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::connection::Containers;
+use super::connection::{Containers, Kind};
 use super::fingerprint::fingerprint;
 use super::image::{inspect, named, tool};
 use super::login::Login;
+use super::run::csv_field;
 use crate::engine::{Cancel, Image, Slot};
 use crate::plan::{Build, Job};
 
@@ -95,7 +96,11 @@ pub(super) fn arguments(containers: &Containers, root: &Path, build: &Build) -> 
     args.push("--network=host".to_owned());
     let mut pair = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
     pair("-t", build.name.clone());
-    pair("-f", root.join(&build.dockerfile).display().to_string());
+    let dockerfile = root.join(&build.dockerfile).display().to_string();
+    // Podman reads this one as a line of CSV.
+    let dockerfile =
+        if containers.kind == Kind::Podman { csv_field(dockerfile) } else { dockerfile };
+    pair("-f", dockerfile);
     for (name, value) in &build.args {
         pair("--build-arg", format!("{name}={value}"));
     }

@@ -58,8 +58,10 @@ impl Containers {
         let value: Value =
             serde_json::from_str(&text).map_err(|e| format!("{program} version: {e}: {text}"))?;
         let version = value["Client"]["Version"].as_str().unwrap_or_default().to_owned();
-        // Podman answers for itself, also under Docker's name; Docker for its daemon.
-        let kind = if value["Server"].is_object() { Kind::Docker } else { Kind::Podman };
+        // Docker's client lists the parts of its daemon. Podman, also under Docker's name,
+        // answers for itself, or for one of its own that is elsewhere.
+        let docker = value["Server"]["Components"].is_array();
+        let kind = if docker { Kind::Docker } else { Kind::Podman };
         Ok(Containers { cli, kind, version })
     }
 

@@ -7,14 +7,16 @@
 # TEXT of `wrap` is the user's own shell text (`time`, `numactl -N0`, `ulimit -c 0 &&`);
 # the model's command follows it.
 
+# The engine carries the two outputs separately; in one they stay in order.
+exec 2>&1
 # Each step in a process group of its own, with the signals a script expects to have.
 set -m
 
 times=$1
 shift
 # Started again: somebody wants to look around.
-[[ ! -e $times ]] || exec sleep infinity
-: >"$times"
+[[ ! -s $times ]] || exec sleep infinity
+echo >"$times"
 
 pre=() post=() wrap=""
 while [[ $1 != run ]]; do

@@ -120,7 +120,8 @@ pub(super) fn tool(
     if ended.status.exit == Exit::Cancelled {
         bail!("cancelled");
     }
-    let last = ended.log.last_line.map(|line| line.text).unwrap_or_default();
+    let last = super::engines_word(&slot.log()).or(ended.log.last_line);
+    let last = last.map(|line| line.text).unwrap_or_default();
     bail!("{last}\nlog: {}", slot.log().display())
 }
 

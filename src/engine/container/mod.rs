@@ -50,6 +50,11 @@ impl Engine for ContainerEngine {
                 bail!("docker_mounts: {} for {inside} does not exist", host.display());
             }
         }
+        for hook in spec.pre_scripts.iter().chain(&spec.post_scripts) {
+            if !hook.script.is_file() {
+                bail!("the script {} of the context does not exist", hook.script.display());
+            }
+        }
         let image = match &spec.image {
             ImageSource::Existing(name) => {
                 image::find_or_pull(containers, job, name, slot, cancel)?
@@ -98,7 +103,11 @@ impl Engine for ContainerEngine {
         }
         execution.trouble.extend(ownership::take(containers, image, &slot.dir));
         let written = |name: &String| [command.workspace().join(name), slot.work().join(name)];
-        let results: Vec<PathBuf> = job.results_csv.iter().flat_map(written).collect();
+        let results = job.results_csv.iter().flat_map(written);
+        // A link of the container's may lead to anything on this host.
+        let own = slot.dir.canonicalize()?;
+        let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|p| p.starts_with(&own));
+        let results: Vec<PathBuf> = results.filter(is_own).collect();
         execution.results = work::keep_results(job, slot, &results)?;
         execution.trouble.extend(work::remove(slot));
         if slot.keep_work {
@@ -141,7 +150,7 @@ fn reach(spec: &ContainerSpec) -> Result<&'static Containers> {
 fn engines_word(log: &Path) -> Option<LogLine> {
     let text = fs::read_to_string(log).ok()?;
     let lines = (1..).zip(text.lines());
-    let said = |(_, line): &(u64, &str)| !line.trim().is_empty() && !line.contains("--help");
+    let said = |(_, line): &(u64, &str)| !line.trim().is_empty() && !line.contains(" --help'");
     let (number, text) = lines.filter(said).last()?;
     Some(LogLine { number, text: text.to_owned() })
 }

@@ -1,13 +1,14 @@
 //! What a container wrote belongs to the user afterwards.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 use std::time::Duration;
 
 use super::cli::ANSWER_LIMIT;
 use super::connection::{Containers, Kind};
-use crate::engine::{Image, absolute};
+use super::run::bind;
+use crate::engine::Image;
 
 /// Changing the owner of many files takes a while.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -27,7 +28,7 @@ pub(super) fn take(containers: &Containers, image: &Image, dir: &Path) -> Option
     // Whoever runs containers is not root here, but is in a container. Without privileges
     // on the host, root in there is the user out here.
     let owner = if is_rootless(containers) { "0:0".to_owned() } else { format!("{uid}:{gid}") };
-    let mount = format!("{}:/mad-owned", absolute(dir).display());
+    let mount = bind(dir, "/mad-owned");
     let args = [
         "run",
         "--rm",
@@ -37,7 +38,7 @@ pub(super) fn take(containers: &Containers, image: &Image, dir: &Path) -> Option
         "0:0",
         "--entrypoint",
         "chown",
-        "-v",
+        "--mount",
         &mount,
         &image.id,
         "-R",
@@ -46,6 +47,22 @@ pub(super) fn take(containers: &Containers, image: &Image, dir: &Path) -> Option
     ];
     let done = containers.cli.ask(&args, LIMIT);
     done.err().map(|e| format!("files below {} are not yours: {e}", dir.display()))
+}
+
+/// Lets every user write what is below `path`, for containers whose user is another one.
+pub(super) fn share(path: &Path) -> std::io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if found.is_symlink() {
+        return Ok(());
+    }
+    let bits = if found.is_dir() { 0o777 } else { 0o666 };
+    fs::set_permissions(path, Permissions::from_mode(found.mode() | bits))?;
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            share(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Links are changed themselves, never followed: a script may have made one to anywhere.

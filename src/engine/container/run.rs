@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::cli::MEANING;
 use super::connection::{Containers, Kind};
 use super::labels::labels;
+use super::ownership;
 use crate::engine::{Image, Slot, absolute};
 use crate::machine::Vendor;
 use crate::plan::{ContainerSpec, Job};
@@ -65,6 +66,10 @@ impl Run<'_> {
         self.slot.dir.join("mad")
     }
 
+    fn times(&self) -> PathBuf {
+        self.mad_dir().join("times")
+    }
+
     /// Makes the directories that the container sees, with the points where others are
     /// mounted: the engine would make them, but as root.
     pub(super) fn make_ready(&self, driver: &str) -> Result<()> {
@@ -85,6 +90,12 @@ impl Run<'_> {
             let place =
                 || format!("cannot copy the script {} of the context", hook.script.display());
             fs::copy(&hook.script, self.slot.work().join(name)).with_context(place)?;
+        }
+        if self.spec.has_option("--user") || self.spec.has_option("-u") {
+            fs::write(self.times(), "")?;
+            for place in [workspace, self.slot.work(), self.times()] {
+                ownership::share(&place)?;
+            }
         }
         Ok(())
     }
@@ -146,14 +157,21 @@ impl Run<'_> {
 
     /// Seconds the model ran, if it came to its end.
     pub(super) fn model_seconds(&self) -> Option<f64> {
-        let text = fs::read_to_string(self.mad_dir().join("times")).ok()?;
-        let mut times = text.lines().map(|line| line.parse::<f64>().ok());
+        let text = fs::read_to_string(self.times()).ok()?;
+        let mut times = text.split_whitespace().map(|time| time.parse::<f64>().ok());
         let (start, end) = (times.next()??, times.next()??);
         Some((end - start).max(0.0))
     }
 }
 
 impl ContainerSpec {
+    /// Whether the user's options have `flag`, with its value behind it or in the next word.
+    fn has_option(&self, flag: &str) -> bool {
+        let is =
+            |o: &String| o.strip_prefix(flag).is_some_and(|r| r.is_empty() || r.starts_with('='));
+        self.options.iter().any(is)
+    }
+
     /// The work directory in the container.
     fn work_path(&self) -> String {
         format!("{WORKSPACE}/{}", self.work_name)
@@ -184,6 +202,20 @@ fn secret_names(job: &Job) -> BTreeSet<&str> {
     secrets.map(|(name, _)| name.as_str()).collect()
 }
 
+/// The value of `--mount` that shows `host` as `inside`.
+pub(super) fn bind(host: &Path, inside: &str) -> String {
+    let source = csv_field(format!("source={}", absolute(host).display()));
+    format!("type=bind,{source},{}", csv_field(format!("target={inside}")))
+}
+
+/// A field for those flags that are read as a line of CSV.
+pub(super) fn csv_field(text: String) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}
+
 /// A command line in the making.
 struct Argv(Vec<String>);
 
@@ -208,13 +240,9 @@ impl Argv {
         self.pair("--stop-signal", "SIGTERM");
         // The engine's own copy of the output costs time while it is measured, and disk.
         self.pair("--log-driver", "none");
-        let own = |flag: &str| {
-            let prefix = format!("{flag}=");
-            spec.options.iter().any(|o| o == flag || o.starts_with(&prefix))
-        };
         // The engines' 64 MiB are too few for data loaders and collectives; as much as a
         // host has itself, and gone with the container.
-        if !own("--shm-size") && !own("--ipc") {
+        if !spec.has_option("--shm-size") && !spec.has_option("--ipc") {
             self.pair("--shm-size", (job.machine.memory_bytes / 2).to_string());
         }
         if let Some(cpus) = &spec.cpus {
@@ -257,14 +285,8 @@ impl Argv {
     }
 
     fn mount(&mut self, host: &Path, inside: &str, writable: bool) {
-        let field = |text: String| match text.contains([',', '"', '\n', '\r']) {
-            true => format!("\"{}\"", text.replace('"', "\"\"")),
-            false => text,
-        };
-        let source = field(format!("source={}", absolute(host).display()));
-        let target = field(format!("target={inside}"));
         let readonly = if writable { "" } else { ",readonly" };
-        self.pair("--mount", format!("type=bind,{source},{target}{readonly}"));
+        self.pair("--mount", format!("{}{readonly}", bind(host, inside)));
     }
 
     /// The entry's variables, and where its data are. The devices need none: the container
