@@ -8,6 +8,7 @@
 mod common;
 mod engine;
 mod images;
+mod scripts;
 
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -42,10 +43,33 @@ const COMMON: &[(&str, Test)] = tests! {
         an_image_that_somebody_else_renames
         the_test_target_runs_containers
         the_record_is_as_its_schema_says;
+    scripts: the_places_a_script_expects
+        the_checkout_is_as_it_was
+        what_comes_out_belongs_to_the_user
+        words_and_values_arrive_as_they_are
+        the_environment_is_what_is_documented
+        directories_of_the_host
+        a_catalog_in_an_odd_place
+        processors
+        shared_memory
+        options_of_the_entry
+        a_user_of_the_entrys_own
+        scripts_before_and_after
+        after_a_failure_nothing_follows
+        a_command_before_the_script
+        the_duration_is_the_models
+        a_container_that_is_kept
+        everything_but_the_model
+        several_results
+        results_that_lead_elsewhere
+        what_a_script_prints_is_kept
+        a_script_that_fails;
 };
 
 /// What is tried on Docker alone: the same code runs for Podman.
-const DOCKER: &[(&str, Test)] = tests! {};
+const DOCKER: &[(&str, Test)] = tests! {
+    scripts: as_a_user_of_the_docker_group;
+};
 
 static ENGINES: [LazyLock<Result<Engine, String>>; 2] =
     [LazyLock::new(|| Engine::reach("docker")), LazyLock::new(|| Engine::reach("podman"))];
