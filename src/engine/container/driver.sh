@@ -64,7 +64,8 @@ step() {
             running=""
             return "$status"
         fi
-    done
+        # The shell would tell of a job that a signal ended, in words of its own.
+    done 2>/dev/null
 }
 
 # all NAME [DIR N WORD…]…: runs the steps in order; the first that fails ends it all.

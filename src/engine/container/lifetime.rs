@@ -30,10 +30,11 @@ pub enum ContainerEnd {
         /// Whether the kernel ended a process in it for want of memory.
         out_of_memory: bool,
     },
-    /// It was never started; the engine's reason is in the log.
+    /// It was made and never started; the engine's reason is in the log.
     NeverStarted,
-    /// The engine does not know how it ended: it was stopped, or somebody else removed
-    /// the container.
+    /// There is none: the engine did not make it, or somebody else removed it.
+    Gone,
+    /// The engine does not know how it ended.
     Lost {
         /// What the engine said.
         why: String,
@@ -100,7 +101,7 @@ impl Container {
                 Ok(state) => state,
                 Err(e) => return ContainerEnd::Lost { why: format!("{text}: {e}") },
             },
-            Err(e) if e.is_missing() => return ContainerEnd::NeverStarted,
+            Err(e) if e.is_missing() => return ContainerEnd::Gone,
             Err(e) => return ContainerEnd::Lost { why: e.to_string() },
         };
         match state.status.as_str() {
@@ -108,6 +109,7 @@ impl Container {
                 duration_s: seconds_between(&state.started_at, &state.finished_at),
                 out_of_memory: state.oom_killed,
             },
+            "removing" => ContainerEnd::Gone,
             "created" | "configured" | "initialized" => ContainerEnd::NeverStarted,
             other => ContainerEnd::Lost { why: format!("it is still {other}") },
         }

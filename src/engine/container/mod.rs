@@ -33,6 +33,9 @@ use crate::plan::{ContainerSpec, ImageSource, Job};
 /// What runs in the container as its first process.
 const DRIVER: &str = include_str!("driver.sh");
 
+/// Exit status of a client whose engine refused to make the container.
+const REFUSED: i32 = 125;
+
 /// Runs Jobs in containers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ContainerEngine;
@@ -170,6 +173,11 @@ fn how_it_ended(execution: &mut Execution, container: Option<ContainerEnd>) {
             }
         }
         Some(ContainerEnd::NeverStarted) => execution.exit = Exit::NotStarted,
+        Some(ContainerEnd::Gone) if code == REFUSED => execution.exit = Exit::NotStarted,
+        Some(ContainerEnd::Gone) => {
+            execution.exit = Exit::Lost;
+            execution.trouble.push("somebody removed the container while it ran".to_owned());
+        }
         Some(ContainerEnd::Lost { why }) => {
             execution.exit = Exit::Lost;
             execution.trouble.push(why);
