@@ -5,9 +5,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use common::{Fixture, alive, eventually};
+use common::{Fixture, alive, eventually, send, supervisor};
 use serde_json::json;
 
 /// A word that is in the command line of the processes of one fixture, and nowhere else.
@@ -134,19 +133,6 @@ fn children_die_with_a_killed_harness() {
     eventually("the script ends", || !alive(&marker(&fixture)));
     fixture.mad(&["report"]).run().exits(0).says(&["nothing was measured in this run"]);
     next_run_works(&fixture);
-}
-
-/// Process id of the supervisor of the one script that runs.
-fn supervisor(fixture: &Fixture) -> String {
-    let note = || fs::read_dir(fixture.path("mad/running")).ok()?.flatten().next();
-    eventually("the script is noted down", || note().is_some());
-    let name = note().expect("a note").file_name();
-    name.to_str().expect("a name").trim_end_matches(".json").to_owned()
-}
-
-fn send(signal: &str, pid: &str) {
-    let sent = Command::new("kill").args(["-s", signal, pid]).status();
-    assert!(sent.expect("kill").success());
 }
 
 #[test]

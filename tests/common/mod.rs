@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use process::{Mad, Ran, alive, eventually};
+pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
 pub use read::{check, json_file, redact};
 
 /// Validation wants a script that can report a number; of one that fails to, this line

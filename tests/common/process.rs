@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Fixture;
+
 /// Only a hang takes this long, on the slowest machine.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
@@ -103,8 +105,12 @@ pub struct Running {
 impl Running {
     /// Sends a signal by its name, to `mad` alone.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill").success());
+        send(name, &self.child.id().to_string());
+    }
+
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr_path).expect("captured output")).into()
     }
 
     /// Waits for its end; a hang fails the test.
@@ -198,4 +204,18 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Process id of the supervisor of the one script that runs.
+pub fn supervisor(fixture: &Fixture) -> String {
+    let note = || fs::read_dir(fixture.path("mad/running")).ok()?.flatten().next();
+    eventually("the script is noted down", || note().is_some());
+    let name = note().expect("a note").file_name();
+    name.to_str().expect("a name").trim_end_matches(".json").to_owned()
+}
+
+/// Sends a signal to a process by their names.
+pub fn send(signal: &str, pid: &str) {
+    let sent = Command::new("kill").args(["-s", signal, pid]).status();
+    assert!(sent.expect("kill").success());
 }

@@ -132,6 +132,14 @@ impl Engine {
         Entry { engine: self, fixture, name, path: RefCell::default() }
     }
 
+    /// Whether the client builds with BuildKit, which can keep secrets. Docker's does up to
+    /// version 22, and later through a plug-in.
+    pub(crate) fn has_buildkit(&self) -> bool {
+        let version = self.ask(&["version", "--format", "{{.Client.Version}}"]);
+        let major = version.split('.').next().and_then(|n| n.parse::<u32>().ok());
+        major.is_some_and(|n| n < 23) || self.try_ask(&["buildx", "version"]).is_ok()
+    }
+
     /// The client itself.
     pub(crate) fn real_program(&self) -> PathBuf {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -252,8 +260,14 @@ impl Entry<'_> {
 
     /// What the client was asked since the last time this was called, a line per call.
     pub(crate) fn calls(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.calls_file()).unwrap_or_default();
+        let calls = self.calls_so_far();
         let _ = fs::remove_file(self.calls_file());
+        calls
+    }
+
+    /// The same, and they stay written down.
+    pub(crate) fn calls_so_far(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.calls_file()).unwrap_or_default();
         text.lines().map(|l| l.trim().to_owned()).collect()
     }
 

@@ -8,7 +8,9 @@
 mod common;
 mod engine;
 mod images;
+mod lifetime;
 mod scripts;
+mod secrets;
 
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -64,6 +66,26 @@ const COMMON: &[(&str, Test)] = tests! {
         results_that_lead_elsewhere
         what_a_script_prints_is_kept
         a_script_that_fails;
+    secrets: secrets_of_a_script
+        secrets_of_the_context
+        a_secret_as_a_build_argument
+        a_secret_mounted_into_a_build
+        a_build_that_fails_tells_no_secret;
+    lifetime: a_script_that_takes_too_long
+        a_script_has_time_to_say_goodbye
+        daemons_end_with_the_script
+        a_signal_ends_the_run
+        a_signal_ends_the_test_target
+        a_second_signal_ends_it_at_once
+        a_container_that_is_just_being_made
+        a_signal_during_a_build
+        a_killed_harness
+        a_killed_supervisor
+        the_next_run_removes_what_both_left
+        two_runs_of_one_entry_at_once
+        a_container_that_somebody_ends
+        too_little_memory
+        processes_of_others_are_let_alone;
 };
 
 /// What is tried on Docker alone: the same code runs for Podman.

@@ -455,6 +455,7 @@ pub(crate) fn a_script_that_fails(engine: &Engine) {
         ("exit 7", "exit status 7"),
         ("echo 'RuntimeError: out of luck'; exit 1", "RuntimeError: out of luck"),
         ("kill -SEGV $$", "SIGSEGV"),
+        ("kill -KILL $$", "SIGKILL"),
         ("no_such_command", "not found"),
         ("true", "printed no \"performance: <value> <metric>\" line"),
     ] {
@@ -462,6 +463,9 @@ pub(crate) fn a_script_that_fails(engine: &Engine) {
         let entry = engine.entry(&format!("{number}{body}"), json!({}));
         entry.benchmark(&[]).run().exits(3).says(&[said, "run.log"]);
         assert_eq!(entry.fixture.rows()[0].get("status"), "FAILURE");
+        if body.starts_with("kill") {
+            assert_eq!(entry.log(), "performance: 1 x/s\n", "nothing but what it printed");
+        }
         entry.nothing_is_left();
     }
 }
