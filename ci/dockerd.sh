@@ -21,8 +21,9 @@ case $action in
 start)
     mkdir -p "$dir"
     dir=$(realpath "$dir")
-    # Paths of sockets have a limit of some 100 characters, which containerd's use up.
-    run=$(mktemp -d /tmp/dockerd.XXXXXX)
+    # Paths of sockets have a limit of some 100 characters, which containerd's use up. After
+    # a stop by other means it comes back where it was.
+    run=$(cat "$dir/run" 2>/dev/null || mktemp -d /tmp/dockerd.XXXXXX)
     chmod 755 "$run"
     echo "$run" >"$dir/run"
     host=unix://$run/docker.sock

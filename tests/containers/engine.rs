@@ -38,20 +38,30 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// The engine behind `program`.
+    /// The engine behind `program` in the environment of the tests.
     ///
     /// # Errors
     /// Why it cannot be used here.
     pub(crate) fn reach(program: &'static str) -> Result<Engine, String> {
+        let inherited = ["DOCKER_HOST", "CONTAINERS_CONF", "XDG_RUNTIME_DIR"];
+        let set = inherited.iter().filter_map(|v| Some((*v, std::env::var_os(v)?)));
+        Engine::reach_at(program, set.collect())
+    }
+
+    /// The engine behind `program` where these variables are set.
+    ///
+    /// # Errors
+    /// Why it cannot be used here.
+    pub(crate) fn reach_at(
+        program: &'static str,
+        variables: Vec<(&'static str, OsString)>,
+    ) -> Result<Engine, String> {
         let context = tempfile::tempdir().expect("a temporary directory");
         for path in PROGRAMS {
             let name = Path::new(path).file_name().expect("a name");
             let copied = fs::copy(path, context.path().join(name));
             copied.map_err(|e| format!("the image needs {path}: {e}"))?;
         }
-        let inherited = ["DOCKER_HOST", "CONTAINERS_CONF", "XDG_RUNTIME_DIR"];
-        let variables: Vec<_> =
-            inherited.iter().filter_map(|v| Some((*v, std::env::var_os(v)?))).collect();
         let base = format!("mad-test-base:{}", std::process::id());
         let mut engine = Engine { program, variables, base, context };
         let mut works = engine.make_base();
@@ -297,8 +307,13 @@ pub(crate) fn write_program(path: &Path, text: &str) {
     assert!(installed.expect("install").success());
 }
 
-/// Whether the user who runs the tests is root; some tests need it.
-pub(crate) fn is_root() -> bool {
-    let said = Command::new("id").arg("-u").output().expect("id");
-    said.stdout.starts_with(b"0")
+/// What tests lack that start daemons and become other users, if they lack it.
+pub(crate) fn lacks_root() -> Option<&'static str> {
+    let id = Command::new("id").arg("-u").output().expect("id");
+    let dockerd = Command::new("bash").args(["-c", "command -v dockerd"]).output().expect("bash");
+    match (id.stdout.trim_ascii() == b"0", dockerd.status.success()) {
+        (true, true) => None,
+        (false, _) => Some("needs root"),
+        (true, false) => Some("needs dockerd"),
+    }
 }

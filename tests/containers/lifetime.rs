@@ -10,7 +10,7 @@ use crate::common::{Running, eventually, send, supervisor};
 use crate::engine::{Engine, Entry};
 
 /// Says that it has started and then sleeps for ever.
-fn sleeper<'e>(engine: &'e Engine, before: &str) -> Entry<'e> {
+pub(crate) fn sleeper<'e>(engine: &'e Engine, before: &str) -> Entry<'e> {
     sleeper_with(engine, before, json!({}))
 }
 
@@ -32,12 +32,12 @@ fn start_mad(entry: &Entry<'_>, args: &[&str], path: &str) -> Running {
 }
 
 /// Starts `mad benchmark` and waits for its script.
-fn start(entry: &Entry<'_>, args: &[&str]) -> Running {
+pub(crate) fn start(entry: &Entry<'_>, args: &[&str]) -> Running {
     start_mad(entry, &[&["benchmark"], args].concat(), "execution-1")
 }
 
 /// The next run finds no lease held and nothing that confuses it.
-fn next_run_works(entry: &Entry<'_>) {
+pub(crate) fn next_run_works(entry: &Entry<'_>) {
     entry.fixture.write(&format!("scripts/{}/run.sh", entry.name), "echo 'performance: 2 x/s'\n");
     entry.benchmark(&[]).run().exits(0);
     entry.nothing_is_left();

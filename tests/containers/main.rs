@@ -6,19 +6,24 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod daemon;
 mod engine;
 mod images;
 mod lifetime;
+mod registry;
 mod scripts;
 mod secrets;
 
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use engine::Engine;
+use engine::{Engine, lacks_root};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use registry::lacks_registry;
 
 type Test = fn(&Engine);
+/// What tests lack besides an engine, if they lack it.
+type Need = fn() -> Option<&'static str>;
 
 macro_rules! tests {
     ($($module:ident: $($test:ident)*;)*) => {
@@ -90,29 +95,57 @@ const COMMON: &[(&str, Test)] = tests! {
 
 /// What is tried on Docker alone: the same code runs for Podman.
 const DOCKER: &[(&str, Test)] = tests! {
+    daemon: a_daemon_that_is_not_there;
+};
+
+/// What needs root: daemons of a test's own, and other users.
+const ROOT: &[(&str, Test)] = tests! {
     scripts: as_a_user_of_the_docker_group;
+    daemon: a_daemon_that_stops_meanwhile
+        a_daemon_without_room;
+};
+
+/// What needs a registry.
+const REGISTRY: &[(&str, Test)] = tests! {
+    registry: images_are_pulled;
 };
 
 static ENGINES: [LazyLock<Result<Engine, String>>; 2] =
     [LazyLock::new(|| Engine::reach("docker")), LazyLock::new(|| Engine::reach("podman"))];
 
+fn nothing() -> Option<&'static str> {
+    None
+}
+
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let required = std::env::var("MAD_REQUIRE_CONTAINERS").is_ok_and(|v| !v.is_empty() && v != "0");
-    // What is ignored in a list must have been known before.
-    let known = args.list || std::env::var_os("NEXTEST").is_some();
+    // What a list says is ignored must be known before it runs.
+    let listed = args.list || std::env::var_os("NEXTEST").is_some();
+    let [docker, podman] = &ENGINES;
+    let sets = [
+        ("docker", docker, COMMON, nothing as Need),
+        ("docker", docker, DOCKER, nothing),
+        ("docker", docker, ROOT, lacks_root),
+        ("docker", docker, REGISTRY, lacks_registry),
+        ("podman", podman, COMMON, nothing),
+    ];
     let mut trials = Vec::new();
-    for (engine, sets) in ENGINES.iter().zip([&[COMMON, DOCKER][..], &[COMMON][..]]) {
-        let program = if std::ptr::eq(engine, &raw const ENGINES[0]) { "docker" } else { "podman" };
-        let ignored = known && !required && engine.is_err();
-        for (name, test) in sets.iter().copied().flatten() {
-            let run = move || match engine.as_ref() {
+    for (program, engine, tests, lacks) in sets {
+        let reached = move || match (lacks(), engine.as_ref()) {
+            (Some(why), _) => Err(why.to_owned()),
+            (None, Ok(engine)) => Ok(engine),
+            (None, Err(why)) => Err(why.replace('\n', " ")),
+        };
+        let ignored = listed && !required && reached().is_err();
+        for &(name, test) in tests {
+            let run = move || match reached() {
                 Ok(engine) => {
                     test(engine);
                     Ok(Completion::Completed)
                 }
                 Err(why) if required => Err(Failed::from(format!("MAD_REQUIRE_CONTAINERS: {why}"))),
-                Err(why) => Ok(Completion::ignored_with(why.replace('\n', " "))),
+                Err(why) => Ok(Completion::ignored_with(why)),
             };
             let trial = Trial::ignorable_test(format!("{program}::{name}"), run);
             trials.push(trial.with_ignored_flag(ignored));
