@@ -275,10 +275,16 @@ fn every_command_explains_itself() {
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         // The values of the variables above do not belong in a snapshot.
-        let ran = ["MAD_ROOT", "MAD_RUN_DIR", "MAD_KILL_GRACE", "MAD_ACCEPTED_BY"]
-            .iter()
-            .fold(fixture.mad(&args), |mad, variable| mad.env_remove(variable))
-            .run();
+        let ran = [
+            "MAD_ROOT",
+            "MAD_RUN_DIR",
+            "MAD_KILL_GRACE",
+            "MAD_ACCEPTED_BY",
+            "MAD_CONTAINER_ENGINE",
+        ]
+        .iter()
+        .fold(fixture.mad(&args), |mad, variable| mad.env_remove(variable))
+        .run();
         let help = ran.exits(0).stdout;
         let name = format!("help {command}").trim().replace(' ', "_");
         check(|| insta::assert_snapshot!(name, help));

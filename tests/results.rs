@@ -251,6 +251,49 @@ fn a_plan_runs_nothing_and_says_all() {
     assert!(!fixture.path("perf.csv").exists());
 }
 
+/// Whatever engine this host has, or has not.
+#[test]
+fn a_plan_of_containers_depends_on_the_described_host_alone() {
+    let fixture = Fixture::empty().entry(
+        "m",
+        "echo 'performance: 1 x/s'",
+        json!({ "n_gpus": "1", "dockerfile": "docker/m", "args": "--size 'a b'",
+                "additional_docker_run_options": "--shm-size 64g --name x" }),
+    );
+    for (suffix, vendor) in [("amd", "AMD"), ("nvidia", "NVIDIA")] {
+        let text = format!("# CONTEXT {{'gpu_vendor': '{vendor}'}}\nFROM x\n");
+        fixture.write(&format!("docker/m.{suffix}.Dockerfile"), text);
+    }
+    fixture.write("hook.sh", "true\n");
+    let context = json!({
+        "docker_mounts": { "/in": "/data" },
+        "docker_build_arg": { "A": "b c" },
+        "pre_scripts": [{ "path": "hook.sh", "args": "1 '2 3'" }],
+        "encapsulate_script": "time",
+    });
+    let context = context.to_string();
+    let plan = |machine: &str, args: &[&str]| {
+        let args = [&["benchmark", "--plan", "--machine", machine, "-c", &context], args].concat();
+        let mad = fixture.mad(&args).env("MAD_SECRETS_TOKEN", "abcdefgh");
+        let text = mad.run().exits(0).stdout;
+        assert!(!text.contains("abcdefgh"), "{text}");
+        text.lines().skip(2).map(|l| format!("{}\n", l.trim())).collect::<String>()
+    };
+    let h200 = MI300X.replace("8x-mi300x", "1x-h200");
+    let plans = [
+        plan(MI300X, &[]),
+        plan(&h200, &["--clean", "--target-arch", "sm_90"]),
+        plan(&h200, &["--container-engine", "podman", "--secrets-as-build-args"]),
+        plan(MI300X, &["--use-image", "example.com/x:1", "--skip-model-run"]),
+    ];
+    check(|| insta::assert_snapshot!("plan_containers", plans.join("\n")));
+    let here = ["benchmark", "--plan", "--require-containers", "-c", "{'n_gpus': 0}"];
+    let cpu =
+        fixture.entry("cpu", "echo 'performance: 1 x/s'", json!({ "dockerfile": "docker/m" }));
+    let skipped = cpu.mad(&[&here[..], &["cpu"]].concat()).run().exits(3);
+    skipped.says(&["skip     cpu", "none answers: docker version", "/nonexistent/docker.sock"]);
+}
+
 #[test]
 fn a_described_host_is_never_measured() {
     let fixture = planned();

@@ -14,6 +14,7 @@ use crate::validate::Validator;
 /// Prints the Plan of each entry; runs nothing.
 pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model]) -> Result<Exit> {
     let validator = Validator::new(planner.catalog);
+    let described = planner.options.machine.is_some();
     let mut exit = Exit::Ok;
     let mut json_plans = Vec::new();
     let mut text = String::new();
@@ -58,7 +59,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                             relative(&absolute(&planner.catalog.root), &job.script_dir).display(),
                             job.command_line(),
                         ));
-                        for line in container::commands(job) {
+                        for line in container::commands(job, described) {
                             text.push_str(&format!("           {line}\n"));
                         }
                     }
@@ -71,7 +72,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                             "samples": job.samples,
                             "timeout_s": job.timeout_s,
                             "argv": job.command,
-                            "container": container::commands(job),
+                            "container": container::commands(job, described),
                             "warnings": job.warnings,
                         })
                     };

@@ -174,6 +174,10 @@ impl Planner<'_> {
                     .then(|| format!("the host engine cannot honour `{keys}` of the context"))
             }
             EngineKind::Container => {
+                // What this host has says nothing about one that is described.
+                if self.options.machine.is_some() {
+                    return None;
+                }
                 let unanswered = Containers::here(self.options.container_engine).as_ref().err()?;
                 let image = model.dockerfile().map(Path::display);
                 let image = image.map(|p| format!(" ({p}.*)")).unwrap_or_default();

@@ -37,6 +37,9 @@ impl Mad {
             .env("MAD_RUN_DIR", dir.join("mad"))
             .env("MAD_LEASE_DIR", dir.join("leases"))
             .env("MAD_KILL_GRACE", "0.3")
+            // As on a machine without a container engine, whatever this one has.
+            .env("MAD_CONTAINER_ENGINE", "docker")
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
             .env("MAD_ACCEPTED_BY", "tester");
         Mad { command, capture: dir.join(format!("capture-{number}")) }
     }

@@ -16,6 +16,8 @@ pub struct Containers {
     pub kind: Kind,
     /// Version of the client.
     pub version: String,
+    /// Whether nobody asked: the engine of a host that is only described.
+    assumed: bool,
 }
 
 /// The engines that are known.
@@ -51,6 +53,16 @@ impl Containers {
         })
     }
 
+    /// The engine of a host that is only described: the one that was asked for, else Docker,
+    /// with a builder that can keep secrets.
+    pub(super) fn assumed(wanted: ContainerProgram) -> Containers {
+        let (program, kind) = match wanted {
+            ContainerProgram::Auto | ContainerProgram::Docker => ("docker", Kind::Docker),
+            ContainerProgram::Podman => ("podman", Kind::Podman),
+        };
+        Containers { cli: Cli::new(program), kind, version: String::new(), assumed: true }
+    }
+
     fn reach(program: &str) -> Result<Containers, String> {
         let cli = Cli::new(program);
         let answer = cli.ask(&["version", "--format", "{{json .}}"], ANSWER_LIMIT);
@@ -62,7 +74,7 @@ impl Containers {
         // answers for itself, or for one of its own that is elsewhere.
         let docker = value["Server"]["Components"].is_array();
         let kind = if docker { Kind::Docker } else { Kind::Podman };
-        Ok(Containers { cli, kind, version })
+        Ok(Containers { cli, kind, version, assumed: false })
     }
 
     /// The variables that switch on BuildKit, the builder that can keep secrets; `None`
@@ -74,7 +86,8 @@ impl Containers {
         static BUILDX: OnceLock<bool> = OnceLock::new();
         let major: u32 = self.version.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
         // From 23 on the client builds through its plug-in `buildx` alone.
-        let there = major < 23
+        let there = self.assumed
+            || major < 23
             || *BUILDX.get_or_init(|| self.cli.ask(&["buildx", "version"], ANSWER_LIMIT).is_ok());
         there.then_some(&[("DOCKER_BUILDKIT", "1")])
     }

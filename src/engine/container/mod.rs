@@ -124,18 +124,17 @@ impl Engine for ContainerEngine {
     }
 }
 
-/// The commands that make the image of `job` and run it, as a person would type them.
-/// Names that differ from one Execution to the next are left as words.
-pub fn commands(job: &Job) -> Vec<String> {
+/// The commands that make the image of `job` and run it, as a person would type them: on this
+/// host, or on one that is only described. Names that differ from one Execution to the next
+/// are left as words.
+pub fn commands(job: &Job, described: bool) -> Vec<String> {
     let Some(spec) = &job.container else { return Vec::new() };
-    match Containers::here(spec.program) {
-        Ok(containers) => {
-            let masker = job.masker();
-            let lines = [image::command(containers, spec), run::command(containers, job, spec)];
-            lines.into_iter().flatten().map(|line| masker.mask_str(&line).into_owned()).collect()
-        }
-        Err(_) => Vec::new(),
-    }
+    let assumed = described.then(|| Containers::assumed(spec.program));
+    let here = || Containers::here(spec.program).as_ref().ok();
+    let Some(containers) = assumed.as_ref().or_else(here) else { return Vec::new() };
+    let masker = job.masker();
+    let lines = [image::command(containers, spec), run::command(containers, job, spec)];
+    lines.into_iter().flatten().map(|line| masker.mask_str(&line).into_owned()).collect()
 }
 
 fn spec(job: &Job) -> Result<&ContainerSpec> {

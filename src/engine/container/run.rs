@@ -19,7 +19,7 @@ use super::labels::labels;
 use super::ownership;
 use crate::engine::{Image, Slot, absolute};
 use crate::machine::Vendor;
-use crate::plan::{ContainerSpec, Job};
+use crate::plan::{ContainerSpec, ImageSource, Job};
 
 /// Where madengine mounts the catalog, and scripts expect it.
 const WORKSPACE: &str = "/myworkspace";
@@ -187,7 +187,10 @@ pub(super) fn command(containers: &Containers, job: &Job, spec: &ContainerSpec) 
     argv.mount(Path::new("/WORK"), &spec.work_path(), true);
     argv.environment(job);
     argv.0.extend(spec.options.iter().cloned());
-    argv.0.push("IMAGE".to_owned());
+    argv.0.push(match &spec.image {
+        ImageSource::Existing(name) => name.clone(),
+        ImageSource::Build(build) => build.name.clone(),
+    });
     argv.driver(job, spec);
     Some(shell_words::join(argv.0))
 }
