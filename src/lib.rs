@@ -17,7 +17,7 @@
 //! * [`data`]: the data sets an entry names, and getting them here.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
-//!   [`regress`]: the statistics of a Verdict.
+//!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs.
 //! * [`run`]: ties these together; [`results`]: what it leaves behind.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.
@@ -31,6 +31,7 @@ pub mod data;
 pub mod diagnostic;
 pub mod engine;
 pub mod harness;
+pub mod history;
 mod lock;
 pub mod machine;
 pub mod options;
