@@ -1,8 +1,8 @@
 //! The container engine: runs a script in a container of Docker or Podman.
 //!
 //! One container per Execution. Its process 1 is `driver.sh`, which runs the scripts before
-//! the model's, the model's and those after it. What the container may do is in [`run`],
-//! where its image comes from in [`image`].
+//! the model's, the model's and those after it. What the container may do is in `run`,
+//! where its image comes from in `image`.
 
 mod build;
 mod cli;
