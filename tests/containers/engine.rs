@@ -16,10 +16,12 @@ use crate::common::{Fixture, Mad};
 const PROGRAMS: [&str; 2] = ["/bin/bash-static", "/bin/busybox"];
 
 /// Settings with which Podman works where the limits of this machine are lower than its
-/// defaults, and where only runc knows the kernel's control groups.
+/// defaults, and where only runc knows the kernel's control groups. Without a network no
+/// bridge is left behind.
 const CONTAINERS_CONF: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+netns = "none"
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"

@@ -34,60 +34,35 @@ macro_rules! tests {
 /// What every engine must do.
 const COMMON: &[(&str, Test)] = tests! {
     images: an_image_is_built_once
-        what_was_run_in_is_recorded
-        the_header_chooses_by_vendor_and_system
         several_images_are_several_measurements
-        one_image_of_two_that_cannot_be_built
-        headers_that_say_nothing_are_refused
         build_arguments_arrive_as_they_are
-        clean_builds_from_scratch
         a_build_that_fails_leaves_its_log
-        a_dockerfile_with_a_mistake
-        the_build_context_of_an_entry
         an_image_that_exists_is_not_built
-        an_image_that_cannot_be_had
         an_image_that_cannot_run_a_script
         an_image_that_somebody_else_renames
-        the_test_target_runs_containers
-        the_record_is_as_its_schema_says;
+        the_test_target_runs_containers;
     scripts: the_places_a_script_expects
         the_checkout_is_as_it_was
         what_comes_out_belongs_to_the_user
         words_and_values_arrive_as_they_are
-        the_environment_is_what_is_documented
         directories_of_the_host
         a_catalog_in_an_odd_place
         processors
         shared_memory
         options_of_the_entry
-        a_user_of_the_entrys_own
         scripts_before_and_after
-        after_a_failure_nothing_follows
-        a_command_before_the_script
-        the_duration_is_the_models
         a_container_that_is_kept
-        everything_but_the_model
         several_results
-        results_that_lead_elsewhere
-        what_a_script_prints_is_kept
-        a_script_that_fails;
+        what_a_script_prints_is_kept;
     secrets: secrets_of_a_script
-        secrets_of_the_context
         a_secret_as_a_build_argument
-        a_secret_mounted_into_a_build
-        a_build_that_fails_tells_no_secret;
+        a_secret_mounted_into_a_build;
     lifetime: a_script_that_takes_too_long
         a_script_has_time_to_say_goodbye
-        daemons_end_with_the_script
-        a_signal_ends_the_run
-        a_signal_ends_the_test_target
-        a_second_signal_ends_it_at_once
         a_container_that_is_just_being_made
         a_signal_during_a_build
         a_killed_harness
-        a_killed_supervisor
         the_next_run_removes_what_both_left
-        two_runs_of_one_entry_at_once
         a_container_that_somebody_ends
         too_little_memory
         processes_of_others_are_let_alone;
@@ -95,6 +70,31 @@ const COMMON: &[(&str, Test)] = tests! {
 
 /// What is tried on Docker alone: the same code runs for Podman.
 const DOCKER: &[(&str, Test)] = tests! {
+    images: what_was_run_in_is_recorded
+        the_header_chooses_by_vendor_and_system
+        one_image_of_two_that_cannot_be_built
+        headers_that_say_nothing_are_refused
+        clean_builds_from_scratch
+        a_dockerfile_with_a_mistake
+        the_build_context_of_an_entry
+        an_image_that_cannot_be_had
+        the_record_is_as_its_schema_says;
+    scripts: the_environment_is_what_is_documented
+        a_user_of_the_entrys_own
+        after_a_failure_nothing_follows
+        a_command_before_the_script
+        the_duration_is_the_models
+        everything_but_the_model
+        results_that_lead_elsewhere
+        a_script_that_fails;
+    secrets: secrets_of_the_context
+        a_build_that_fails_tells_no_secret;
+    lifetime: daemons_end_with_the_script
+        a_signal_ends_the_run
+        a_signal_ends_the_test_target
+        a_second_signal_ends_it_at_once
+        a_killed_supervisor
+        two_runs_of_one_entry_at_once;
     daemon: a_daemon_that_is_not_there;
 };
 
@@ -118,7 +118,11 @@ fn nothing() -> Option<&'static str> {
 }
 
 fn main() -> ExitCode {
-    let args = Arguments::from_args();
+    let mut args = Arguments::from_args();
+    if args.test_threads.is_none() {
+        // They wait for the engine most of the time.
+        args.test_threads = std::thread::available_parallelism().ok().map(|n| 2 * n.get());
+    }
     let required = std::env::var("MAD_REQUIRE_CONTAINERS").is_ok_and(|v| !v.is_empty() && v != "0");
     // What a list says is ignored must be known before it runs.
     let listed = args.list || std::env::var_os("NEXTEST").is_some();

@@ -152,7 +152,8 @@ fn reach(spec: &ContainerSpec) -> Result<&'static Containers> {
 fn engines_word(log: &Path) -> Option<LogLine> {
     let text = fs::read_to_string(log).ok()?;
     let lines = (1..).zip(text.lines());
-    let said = |(_, line): &(u64, &str)| !line.trim().is_empty() && !line.contains(" --help'");
+    let is_help = |line: &str| line.contains(" --help'") || line.starts_with("Usage:");
+    let said = |(_, line): &(u64, &str)| !line.trim().is_empty() && !is_help(line);
     let (number, text) = lines.filter(said).last()?;
     Some(LogLine { number, text: text.to_owned() })
 }
