@@ -35,8 +35,8 @@ pub(crate) struct Engine {
     variables: Vec<(&'static str, OsString)>,
     /// A small image with bash and busybox, of this test process alone.
     pub(crate) base: String,
-    /// What is needed to make images like it.
-    pub(crate) context: TempDir,
+    /// What is needed to make images like it, and what Podman keeps.
+    dir: TempDir,
 }
 
 impl Engine {
@@ -58,22 +58,42 @@ impl Engine {
         program: &'static str,
         variables: Vec<(&'static str, OsString)>,
     ) -> Result<Engine, String> {
-        let context = tempfile::tempdir().expect("a temporary directory");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let base = format!("mad-test-base:{}", std::process::id());
+        let mut engine = Engine { program, variables, base, dir };
+        fs::create_dir(engine.context()).expect("a directory");
         for path in PROGRAMS {
             let name = Path::new(path).file_name().expect("a name");
-            let copied = fs::copy(path, context.path().join(name));
+            let copied = fs::copy(path, engine.context().join(name));
             copied.map_err(|e| format!("the image needs {path}: {e}"))?;
         }
-        let base = format!("mad-test-base:{}", std::process::id());
-        let mut engine = Engine { program, variables, base, context };
-        let mut works = engine.make_base();
-        if works.is_err() && program == "podman" {
-            let path = engine.context.path().join("containers.conf");
-            fs::write(&path, CONTAINERS_CONF).expect("a file");
-            engine.variables.push(("CONTAINERS_CONF", path.into()));
-            works = engine.make_base();
+        if program == "docker" {
+            return engine.make_base().map(|()| engine);
         }
-        works.map(|()| engine)
+        // A store of its own: builds of one process fail while another removes images.
+        let places = ["graphroot", "runroot"].map(|key| {
+            format!("{key} = \"{}\"\n", engine.dir.path().join("podman").join(key).display())
+        });
+        let storage = format!("[storage]\ndriver = \"overlay\"\n{}", places.concat());
+        engine.configure("CONTAINERS_STORAGE_CONF", "storage.conf", &storage);
+        engine
+            .make_base()
+            .or_else(|_| {
+                engine.configure("CONTAINERS_CONF", "containers.conf", CONTAINERS_CONF);
+                engine.make_base()
+            })
+            .map(|()| engine)
+    }
+
+    fn configure(&mut self, variable: &'static str, name: &str, text: &str) {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).expect("a file");
+        self.variables.push((variable, path.into()));
+    }
+
+    /// Where the programs are that the base image has.
+    pub(crate) fn context(&self) -> PathBuf {
+        self.dir.path().join("context")
     }
 
     fn make_base(&self) -> Result<(), String> {
@@ -82,8 +102,8 @@ impl Engine {
              RUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nRUN mkdir -p -m 1777 /tmp\n",
             label()
         );
-        fs::write(self.context.path().join("Dockerfile"), dockerfile).expect("a file");
-        let context = self.context.path().display().to_string();
+        fs::write(self.context().join("Dockerfile"), dockerfile).expect("a file");
+        let context = self.context().display().to_string();
         self.try_ask(&["build", "--network=host", "-t", &self.base, &context])?;
         self.try_ask(&["run", "--rm", "--network=none", &self.base, "true"]).map(drop)
     }
@@ -178,6 +198,8 @@ impl Engine {
                 let _ = self.try_ask(&[remove, found].concat());
             }
         }
+        // Nothing is dropped when the process ends.
+        let _ = fs::remove_dir_all(self.dir.path());
     }
 }
 
@@ -236,7 +258,7 @@ impl Entry<'_> {
 
     /// Containers of the entry, running or not, by name.
     pub(crate) fn containers(&self) -> Vec<String> {
-        let filter = format!("name=mad-{}", self.name);
+        let filter = format!("name=mad-{}-", self.name);
         let said = self.engine.ask(&["ps", "-a", "--format", "{{.Names}}", "--filter", &filter]);
         said.lines().map(str::to_owned).collect()
     }

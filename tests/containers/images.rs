@@ -183,7 +183,7 @@ pub(crate) fn clean_builds_from_scratch(engine: &Engine) {
     // Not on the base image, which no registry has: its newest version is asked for.
     let entry = engine.entry_without_image("cat /built\necho 'performance: 1 x/s'", json!({}));
     for program in ["bash-static", "busybox"] {
-        let from = engine.context.path().join(program);
+        let from = engine.context().join(program);
         fs::copy(from, entry.fixture.root().join("docker").join(program)).expect("a program");
     }
     let text = format!(
