@@ -95,7 +95,7 @@ pub(crate) fn a_daemon_that_stops_meanwhile(_: &Engine) {
     let ran = entry.benchmark(&[]).run().exits(1).says(&["none answers"]);
     ran.says(&["cannot remove a container left over from a killed run"]);
     daemon.start_again();
-    assert_eq!(entry.containers(), [name.clone()]);
+    assert_eq!(entry.containers(), std::slice::from_ref(&name));
     entry.fixture.write(&format!("scripts/{}/run.sh", entry.name), "echo 'performance: 2 x/s'\n");
     let ran = entry.benchmark(&[]).run().exits(0);
     ran.says(&[&format!("removed container {name}, left over from a killed run")]);

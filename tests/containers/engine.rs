@@ -61,6 +61,7 @@ impl Engine {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let base = format!("mad-test-base:{}", std::process::id());
         let mut engine = Engine { program, variables, base, dir };
+        engine.try_ask(&["version"])?;
         fs::create_dir(engine.context()).expect("a directory");
         for path in PROGRAMS {
             let name = Path::new(path).file_name().expect("a name");
@@ -188,16 +189,14 @@ impl Engine {
     /// Removes the images of this process, and the containers that a failed test left.
     pub(crate) fn clean(&self) {
         let filter = format!("label={}", label());
-        for (list, remove) in [
-            (vec!["ps", "-aq", "--filter", &filter], vec!["rm", "-f", "-v"]),
-            (vec!["images", "-aq", "--filter", &filter], vec!["rmi", "-f"]),
-        ] {
-            let found = self.try_ask(&list).unwrap_or_default();
+        let remove = |list: &[&str], remove: &[&str]| {
+            let found = self.try_ask(&[list, &["--filter", &filter]].concat()).unwrap_or_default();
             let found: Vec<&str> = found.split_whitespace().collect();
-            if !found.is_empty() {
-                let _ = self.try_ask(&[remove, found].concat());
-            }
-        }
+            !found.is_empty() && self.try_ask(&[remove, &found].concat()).is_err()
+        };
+        remove(&["ps", "-aq"], &["rm", "-f", "-v"]);
+        // An image that is built on goes once those built on it have gone.
+        let _ = (0..5).take_while(|_| remove(&["images", "-q"], &["rmi", "-f"])).count();
         // Nothing is dropped when the process ends.
         let _ = fs::remove_dir_all(self.dir.path());
     }

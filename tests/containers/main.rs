@@ -15,7 +15,7 @@ mod scripts;
 mod secrets;
 
 use std::process::ExitCode;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use engine::{Engine, lacks_root};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -110,8 +110,9 @@ const REGISTRY: &[(&str, Test)] = tests! {
     registry: images_are_pulled;
 };
 
-static ENGINES: [LazyLock<Result<Engine, String>>; 2] =
-    [LazyLock::new(|| Engine::reach("docker")), LazyLock::new(|| Engine::reach("podman"))];
+/// What became of the engines that a test asked for.
+static DOCKER_ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
+static PODMAN_ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
 
 fn nothing() -> Option<&'static str> {
     None
@@ -126,17 +127,17 @@ fn main() -> ExitCode {
     let required = std::env::var("MAD_REQUIRE_CONTAINERS").is_ok_and(|v| !v.is_empty() && v != "0");
     // What a list says is ignored must be known before it runs.
     let listed = args.list || std::env::var_os("NEXTEST").is_some();
-    let [docker, podman] = &ENGINES;
     let sets = [
-        ("docker", docker, COMMON, nothing as Need),
-        ("docker", docker, DOCKER, nothing),
-        ("docker", docker, ROOT, lacks_root),
-        ("docker", docker, REGISTRY, lacks_registry),
-        ("podman", podman, COMMON, nothing),
+        ("docker", &DOCKER_ENGINE, COMMON, nothing as Need),
+        ("docker", &DOCKER_ENGINE, DOCKER, nothing),
+        ("docker", &DOCKER_ENGINE, ROOT, lacks_root),
+        ("docker", &DOCKER_ENGINE, REGISTRY, lacks_registry),
+        ("podman", &PODMAN_ENGINE, COMMON, nothing),
     ];
     let mut trials = Vec::new();
     for (program, engine, tests, lacks) in sets {
-        let reached = move || match (lacks(), engine.as_ref()) {
+        let engine = move || engine.get_or_init(|| Engine::reach(program)).as_ref();
+        let reached = move || match (lacks(), engine()) {
             (Some(why), _) => Err(why.to_owned()),
             (None, Ok(engine)) => Ok(engine),
             (None, Err(why)) => Err(why.replace('\n', " ")),
@@ -156,9 +157,8 @@ fn main() -> ExitCode {
         }
     }
     let conclusion = libtest_mimic::run(&args, trials);
-    for engine in &ENGINES {
-        // Only those that were used have anything.
-        if let Some(Ok(engine)) = LazyLock::get(engine) {
+    for engine in [&DOCKER_ENGINE, &PODMAN_ENGINE] {
+        if let Some(Ok(engine)) = engine.get() {
             engine.clean();
         }
     }
