@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use super::{Exit, Global, print, print_json};
 use crate::catalog::Model;
 use crate::diagnostic::{Diagnostic, relative};
-use crate::engine::absolute;
-use crate::engine::container;
+use crate::engine::{absolute, container, madengine};
 use crate::plan::{Job, Plan, Planner};
 use crate::validate::Validator;
 
@@ -59,7 +58,10 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                             relative(&absolute(&planner.catalog.root), &job.script_dir).display(),
                             job.command_line(),
                         ));
-                        for line in container::commands(job, described) {
+                        for line in container::commands(job, described)
+                            .into_iter()
+                            .chain(madengine::commands(job))
+                        {
                             text.push_str(&format!("           {line}\n"));
                         }
                     }
@@ -73,6 +75,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                             "timeout_s": job.timeout_s,
                             "argv": job.command,
                             "container": container::commands(job, described),
+                            "madengine": madengine::commands(job),
                             "warnings": job.warnings,
                         })
                     };

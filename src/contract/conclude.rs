@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error_scan::TRACEBACK;
+use super::recorded::{self, Recorded};
 use super::results::{CsvError, Results};
 use super::sample::Sample;
 use super::scan::{ErrorHit, LogFindings, LogLine, PerformanceLine};
@@ -42,6 +43,8 @@ pub struct Evidence<'a> {
     pub log: &'a LogFindings,
     /// The CSV, if the entry has `multiple_results`.
     pub results: Option<Result<Results, CsvError>>,
+    /// What madengine recorded, if it ran the script.
+    pub recorded: Option<&'a Recorded>,
 }
 
 /// What an Execution amounts to.
@@ -90,10 +93,15 @@ pub enum FailureKind {
 ///
 /// Numbers count only if the script ended with status 0. The CSV comes before the log's
 /// `performance:` line, that before HuggingFace's number. Lines that look like errors
-/// explain a failure; they make one only where the user chose the patterns.
+/// explain a failure; they make one only where the user chose the patterns. Of a script
+/// that madengine ran, what it recorded counts instead of the log.
 pub fn conclude(evidence: Evidence<'_>) -> Conclusion {
-    let Evidence { exit, log, results } = evidence;
     let mut warnings = Vec::new();
+    if let (Some(recorded), Exit::Code(_)) = (evidence.recorded, evidence.exit) {
+        let outcome = recorded::numbers(recorded, evidence, &mut warnings);
+        return Conclusion { outcome, warnings };
+    }
+    let Evidence { exit, log, results, .. } = evidence;
     let outcome = ended_well(exit, log)
         .and_then(|()| numbers(log, results, &mut warnings))
         .and_then(|samples| no_errors(log, &mut warnings).map(|()| samples));
@@ -107,7 +115,7 @@ pub fn conclude_skipped(evidence: Evidence<'_>) -> Conclusion {
     Conclusion { outcome, warnings: Vec::new() }
 }
 
-fn fail<T>(kind: FailureKind, message: String) -> Result<T, Failure> {
+pub(super) fn fail<T>(kind: FailureKind, message: String) -> Result<T, Failure> {
     Err(Failure { kind, message })
 }
 
@@ -201,7 +209,7 @@ fn no_csv<T>(error: CsvError, log: &LogFindings) -> Result<T, Failure> {
     fail(kind, message)
 }
 
-fn from_log(log: &LogFindings, warnings: &mut Vec<String>) -> Result<Sample, Failure> {
+pub(super) fn from_log(log: &LogFindings, warnings: &mut Vec<String>) -> Result<Sample, Failure> {
     let Some(found) = log.performance.as_ref().or(log.huggingface.as_ref()) else {
         return fail(FailureKind::NoNumber, no_line(log));
     };
@@ -267,7 +275,7 @@ fn no_errors(log: &LogFindings, warnings: &mut Vec<String>) -> Result<(), Failur
 }
 
 /// The error line that says most: the first, unless it only announces a traceback.
-fn telling(log: &LogFindings) -> Option<&ErrorHit> {
+pub(super) fn telling(log: &LogFindings) -> Option<&ErrorHit> {
     let says_more = log.errors.iter().find(|hit| hit.pattern != TRACEBACK);
     says_more.or(log.errors.first())
 }
@@ -286,7 +294,7 @@ impl fmt::Display for Others<'_> {
 }
 
 /// What the log has to say about a failure.
-struct Cause<'a>(&'a LogFindings);
+pub(super) struct Cause<'a>(pub(super) &'a LogFindings);
 
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,12 +8,14 @@
 //!
 //! [`LogScanner`] reads the output while it streams, behind a [`Masker`] that takes the
 //! secrets out; [`conclude`] weighs what was found against how the process ended. An
-//! Execution has numbers or a reason why not, never neither.
+//! Execution has numbers or a reason why not, never neither. [`Recorded`] is what another
+//! program made of a script's output, where that one ran it.
 
 mod conclude;
 mod error_scan;
 mod line;
 mod mask;
+mod recorded;
 mod results;
 mod sample;
 mod scan;
@@ -24,6 +26,7 @@ pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude, c
 pub use error_scan::ErrorScan;
 pub use line::Rejection;
 pub use mask::{Masker, is_secret, secrets};
+pub use recorded::{OUT_OF_TIME, Recorded, RecordedRow, read_recorded};
 pub use results::{CsvError, Results, RowProblem, read_results_csv};
 pub use sample::Sample;
 pub use scan::{ErrorHit, LogFindings, LogLine, LogScanner, PerformanceLine, RejectedLine};

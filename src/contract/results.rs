@@ -189,7 +189,7 @@ pub fn read_results_csv(path: &Path) -> Result<Results, CsvError> {
     Ok(Results { samples, warnings })
 }
 
-fn read_text(path: &Path) -> Result<String, CsvError> {
+pub(super) fn read_text(path: &Path) -> Result<String, CsvError> {
     let path_buf = || path.to_owned();
     let io_error = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => CsvError::Missing { path: path_buf() },
@@ -242,7 +242,7 @@ fn line_count(bytes: &[u8]) -> u64 {
 }
 
 /// Makes the keys unique. Says so if there was something to do.
-fn number_repeated(samples: &mut [Sample]) -> Option<String> {
+pub(super) fn number_repeated(samples: &mut [Sample]) -> Option<String> {
     let mut last: HashMap<String, u32> = HashMap::new();
     let mut taken: HashSet<String> = HashSet::new();
     let mut first_repeated = None;

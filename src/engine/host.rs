@@ -40,6 +40,7 @@ impl Engine for HostEngine {
             log: ended.log,
             results: work::keep_results(job, slot, &results)?,
             stale_results,
+            recorded: None,
             trouble,
         };
         execution.trouble.extend(work::remove(slot));

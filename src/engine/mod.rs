@@ -3,6 +3,7 @@
 pub mod container;
 mod environment;
 pub mod host;
+pub mod madengine;
 pub(crate) mod orphans;
 pub mod supervise;
 mod supervised;
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 
 pub(crate) use container::{CliError, Container, ContainerEnd};
 
-use crate::contract::{Exit, LogFindings};
+use crate::contract::{Exit, LogFindings, Recorded};
 use crate::data::Provided;
 use crate::plan::Job;
 use crate::source::Source;
@@ -56,6 +57,9 @@ pub struct Prepared {
     /// The image, for engines that have one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub image: Option<Image>,
+    /// madengine's build manifest, without its context.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub manifest: Option<serde_json::Value>,
     /// What was cloned, for an entry with `url`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<Source>,
@@ -139,6 +143,8 @@ pub struct Execution {
     pub results: Option<PathBuf>,
     /// A results file was there before the script started (and was removed).
     pub stale_results: bool,
+    /// What madengine recorded, if it ran the script.
+    pub recorded: Option<Recorded>,
     /// Trouble of the harness's own, such as a full disk.
     pub trouble: Vec<String>,
 }

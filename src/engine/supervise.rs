@@ -43,6 +43,8 @@ pub struct Order {
     pub timeout_s: Option<f64>,
     /// Seconds between SIGTERM and SIGKILL.
     pub grace_s: f64,
+    /// Whether it is asked to end by SIGINT, as a program that clears up on Ctrl-C.
+    pub interrupt: bool,
     /// The container that the command runs, if it runs one.
     pub container: Option<Container>,
     /// Program and arguments.
@@ -57,7 +59,8 @@ impl Order {
             vec![ARGUMENT.into(), self.status.clone().into(), self.running.clone().into()];
         // Serialising plain strings does not fail.
         let container = serde_json::to_string(&self.container).unwrap_or_default();
-        args.extend([timeout.into(), self.grace_s.to_string().into(), container.into()]);
+        args.extend([timeout.into(), self.grace_s.to_string().into()]);
+        args.extend([self.interrupt.to_string().into(), container.into()]);
         args.extend(self.command.iter().map(Into::into));
         args
     }
@@ -72,11 +75,12 @@ impl Order {
         let timeout = next()?;
         let timeout_s = if timeout == "none" { None } else { Some(number(timeout)?) };
         let grace_s = number(next()?)?;
+        let interrupt = next()? == "true";
         let container = serde_json::from_str(next()?.to_str().context("not UTF-8")?)?;
         let command: Result<Vec<String>, _> = args.map(std::ffi::OsString::into_string).collect();
         let command = command.map_err(|word| anyhow::anyhow!("{word:?} is not UTF-8"))?;
         ensure!(!command.is_empty(), "no command");
-        Ok(Order { status, running, timeout_s, grace_s, container, command })
+        Ok(Order { status, running, timeout_s, grace_s, interrupt, container, command })
     }
 }
 
@@ -122,7 +126,8 @@ async fn supervise(order: &Order) -> Result<()> {
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     // Without the note the script is still ended by us; only not after us.
     let noted = group.and_then(|g| orphans::note(&order.running, g, order.container.as_ref()).ok());
-    let script = Script { group, container: order.container.as_ref() };
+    let container = order.container.as_ref();
+    let script = Script { group, interrupt: order.interrupt, container };
     let mut lifeline = Lifeline::open();
     let exit = tokio::select! {
         status = child.wait() => exit_of(status?),
@@ -196,12 +201,13 @@ impl Lifeline {
 /// What must be ended: the process group of the command, and the container it runs.
 struct Script<'a> {
     group: Option<Pid>,
+    interrupt: bool,
     container: Option<&'a Container>,
 }
 
 impl Script<'_> {
-    /// SIGTERM to the script and all it started, and SIGKILL to what is left after the grace
-    /// period, or as soon as the harness is gone.
+    /// SIGTERM (or SIGINT) to the script and all it started, and SIGKILL to what is left after
+    /// the grace period, or as soon as the harness is gone.
     async fn end(&self, child: &mut Child, grace_s: f64, lifeline: &mut Lifeline) {
         if grace_s > 0.0 {
             let ended = tokio::select! {
@@ -222,6 +228,10 @@ impl Script<'_> {
     /// Whether it ended within the grace period.
     async fn ask_to_end(&self, child: &mut Child, grace_s: f64) -> bool {
         let limit = match self.container.cloned() {
+            _ if self.interrupt => {
+                self.signal(Signal::INT);
+                Duration::from_secs_f64(grace_s)
+            }
             // The engine passes the signal on, and waits. The client has yet to print what
             // was said last.
             Some(container) => {

@@ -32,6 +32,8 @@ pub(super) struct Launch {
     pub env: Vec<(String, Option<String>)>,
     /// Seconds it may take.
     pub timeout_s: Option<f64>,
+    /// Whether it clears up on SIGINT alone.
+    pub interrupt: bool,
     /// The container that the command runs, if it runs one.
     pub container: Option<Container>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Launch {
 impl Launch {
     /// A command that may take as long as it likes.
     pub(super) fn new(command: Vec<String>, dir: PathBuf) -> Launch {
-        Launch { command, dir, env: Vec::new(), timeout_s: None, container: None }
+        Launch { command, dir, env: Vec::new(), timeout_s: None, interrupt: false, container: None }
     }
 }
 
@@ -66,6 +68,7 @@ async fn follow(launch: Launch, job: &Job, slot: &Slot, cancel: &Cancel) -> Resu
         running: absolute(&slot.running),
         timeout_s: launch.timeout_s,
         grace_s: job.grace_s,
+        interrupt: launch.interrupt,
         container: launch.container,
         command: launch.command,
     };

@@ -94,7 +94,7 @@ pub(super) fn remove(slot: &Slot) -> Option<String> {
 }
 
 /// Copies the file `from` to `to` without the secrets in it.
-fn copy_masked(from: &Path, to: &Path, mut masker: Masker) -> std::io::Result<()> {
+pub(super) fn copy_masked(from: &Path, to: &Path, mut masker: Masker) -> std::io::Result<()> {
     let (mut from, mut to) = (File::open(from)?, File::create(to)?);
     let (mut buffer, mut masked) = (vec![0; 64 << 10], Vec::new());
     loop {
@@ -114,6 +114,22 @@ fn copy_masked(from: &Path, to: &Path, mut masker: Masker) -> std::io::Result<()
 /// Copies the directory `from` to `to`: files, directories, links as links.
 /// `except` (the run's own directory) and version control are left out.
 pub(super) fn copy_tree(from: &Path, to: &Path, except: &Path) -> std::io::Result<()> {
+    copy_all(from, to, except, copy_link)
+}
+
+/// The same for a tree that is copied with all its links may point to.
+pub(super) fn copy_as_is(from: &Path, to: &Path, except: &Path) -> std::io::Result<()> {
+    copy_all(from, to, except, |source, target| {
+        std::os::unix::fs::symlink(fs::read_link(source)?, target)
+    })
+}
+
+fn copy_all(
+    from: &Path,
+    to: &Path,
+    except: &Path,
+    link: fn(&Path, &Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     let except = absolute(except);
     for entry in fs::read_dir(from)? {
@@ -121,11 +137,11 @@ pub(super) fn copy_tree(from: &Path, to: &Path, except: &Path) -> std::io::Resul
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type()?;
         if kind.is_symlink() {
-            copy_link(&source, &target)?;
+            link(&source, &target)?;
         } else if kind.is_dir() {
             let skipped = entry.file_name() == ".git" || except.starts_with(absolute(&source));
             if !skipped {
-                copy_tree(&source, &target, &except)?;
+                copy_all(&source, &target, &except, link)?;
             }
         } else if kind.is_file() {
             fs::copy(&source, &target)?;

@@ -30,6 +30,7 @@ mod visible;
 mod tests;
 
 pub use description::{Cpu, Driver, Gpu, Machine, MachineError, SCHEMA, Vendor};
+pub(crate) use fingerprint::slug;
 pub use fingerprint::{Difference, MachineClass};
 pub use lease::{Lease, LeaseError, LeaseRequest, Leases, Resource, Share};
 pub use probe::load_average;

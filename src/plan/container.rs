@@ -119,7 +119,7 @@ impl Planner<'_> {
     }
 
     /// The image that the user or the context names instead of a build.
-    fn given_image(&self, model: &Model) -> Result<Option<String>, String> {
+    pub(super) fn given_image(&self, model: &Model) -> Result<Option<String>, String> {
         match self.options.use_image.as_deref() {
             Some("auto") => {
                 let variables = model.entry().env_vars.as_ref();
@@ -172,7 +172,7 @@ impl Planner<'_> {
     }
 
     /// `gpu_vendor` of the images: the context's, this machine's, and without GPUs madengine's default.
-    fn image_vendor(&self, model: &Model) -> String {
+    pub(super) fn image_vendor(&self, model: &Model) -> String {
         let usable = self.usable_gpus(&self.vendors(model));
         let here = usable.first().map(|&i| &self.machine.gpus[i]).or(self.machine.gpus.first());
         let given = self.context.text("gpu_vendor").map(|v| v.to_uppercase());

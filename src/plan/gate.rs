@@ -78,6 +78,7 @@ impl Planner<'_> {
     /// Whether the gate closes for want of GPUs alone: cheap, for lists.
     pub fn lacks_gpus(&self, model: &Model) -> bool {
         match self.wanted_gpus(model) {
+            _ if self.runs_elsewhere(model) => false,
             Count::Exactly(n) => (self.machine.gpus.len() as u64) < u64::from(n),
             Count::All => self.machine.gpus.is_empty(),
         }
@@ -86,6 +87,7 @@ impl Planner<'_> {
     fn gate_gpus(&self, model: &Model) -> Option<String> {
         let wanted = match self.wanted_gpus(model) {
             Count::Exactly(0) => return None,
+            _ if self.runs_elsewhere(model) => return None,
             wanted => wanted,
         };
         let vendors = self.vendors(model);
@@ -139,7 +141,7 @@ impl Planner<'_> {
         if let Some(vendor) = self.context.text("gpu_vendor").and_then(|v| word(&v)) {
             return BTreeSet::from([vendor]);
         }
-        if self.engine(model) != EngineKind::Container {
+        if !matches!(self.engine(model), EngineKind::Container | EngineKind::Madengine) {
             return BTreeSet::new();
         }
         let Some(prefix) = model.dockerfile() else { return BTreeSet::new() };
@@ -150,7 +152,10 @@ impl Planner<'_> {
     }
 
     fn gate_arch(&self, model: &Model) -> Option<String> {
-        if self.options.disable_skip_gpu_arch || self.wanted_gpus(model) == Count::Exactly(0) {
+        if self.options.disable_skip_gpu_arch
+            || self.wanted_gpus(model) == Count::Exactly(0)
+            || self.runs_elsewhere(model)
+        {
             return None;
         }
         let skipped = model.entry().skip_gpu_arch.as_deref()?;
@@ -189,9 +194,7 @@ impl Planner<'_> {
             EngineKind::Slurm => {
                 Some("submits Slurm jobs, which this version cannot follow".to_owned())
             }
-            EngineKind::Madengine => {
-                Some("needs madengine, which this version cannot drive".to_owned())
-            }
+            EngineKind::Madengine => self.gate_madengine(model),
         }
     }
 

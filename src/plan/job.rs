@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Planner;
 use super::container::{ContainerSpec, ImageSource};
+use super::madengine::{MadengineSpec, Target, cluster_class};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model};
 use crate::contract::{ErrorScan, Masker, is_secret, secrets};
@@ -57,6 +58,8 @@ pub struct Job {
     pub data: Vec<DataPlan>,
     /// How it runs in a container, for engines that use one.
     pub container: Option<ContainerSpec>,
+    /// How madengine runs it, if it does.
+    pub madengine: Option<MadengineSpec>,
     /// Who runs it.
     pub engine: EngineKind,
     /// Directory that is copied for each Execution; the script is in it.
@@ -139,6 +142,9 @@ impl Job {
 
     /// The class of machines that the numbers of this Job may be compared with.
     pub fn machine_class(&self) -> String {
+        if let Some(spec) = self.elsewhere() {
+            return cluster_class(spec, self.n_gpus);
+        }
         let used = self.gpus.iter().take(self.n_gpus as usize);
         let used: Vec<&Gpu> = used.map(|&i| &self.machine.gpus[i]).collect();
         self.machine.class(&used).to_string()
@@ -152,6 +158,17 @@ impl Job {
             n_gpus: self.n_gpus,
             precision: self.model.precision().to_owned(),
         }
+    }
+
+    /// How it runs on machines of which this host is none, if it does.
+    pub fn elsewhere(&self) -> Option<&MadengineSpec> {
+        self.madengine.as_ref().filter(|spec| spec.target != Target::Local)
+    }
+
+    /// Whether everything but the model runs (`--skip-model-run`).
+    pub fn skips_model(&self) -> bool {
+        self.container.as_ref().is_some_and(|spec| spec.skip_model)
+            || self.madengine.as_ref().is_some_and(|spec| spec.skip_model)
     }
 
     /// Replaces the secrets that the script may know.
@@ -176,7 +193,7 @@ impl Planner<'_> {
         let data = self.data.resolve(names).map_err(|e| e.to_string())?;
         let mut jobs = self.variants(model)?;
         if let Some(scripted) = data.iter().find(|d| d.script.is_some())
-            && jobs.iter().any(|job| job.container.is_none())
+            && jobs.iter().any(|job| job.container.is_none() && job.madengine.is_none())
         {
             let name = &scripted.name;
             return Err(format!("the data `{name}` comes from a script that runs in a container"));
@@ -184,8 +201,11 @@ impl Planner<'_> {
         for job in &mut jobs {
             job.secrets.extend(repository.iter().flat_map(|r| r.secrets()));
             job.secrets.extend(data.iter().flat_map(DataPlan::secrets));
-            job.repository.clone_from(&repository);
-            job.add_data(&data);
+            // madengine clones, and gets the data, by itself.
+            if job.madengine.is_none() {
+                job.repository.clone_from(&repository);
+                job.add_data(&data);
+            }
         }
         Ok(jobs)
     }
@@ -196,11 +216,16 @@ impl Planner<'_> {
     /// When there is no image for it.
     pub(super) fn variants(&self, model: &Model) -> Result<Vec<Job>, String> {
         let job = self.job(model);
-        if job.engine != EngineKind::Container {
-            return Ok(vec![job]);
+        let with_image = |(variant, image): (String, ImageSource)| match job.engine {
+            EngineKind::Madengine => self.in_madengine(job.clone(), &variant, image),
+            _ => self.in_container(job.clone(), &variant, image),
+        };
+        match job.engine {
+            EngineKind::Container | EngineKind::Madengine => {
+                Ok(self.images(model)?.into_iter().map(with_image).collect())
+            }
+            _ => Ok(vec![job]),
         }
-        let images = self.images(model)?.into_iter();
-        Ok(images.map(|(variant, image)| self.in_container(job.clone(), &variant, image)).collect())
     }
 
     fn in_container(&self, mut job: Job, variant: &str, image: ImageSource) -> Job {
@@ -257,7 +282,7 @@ impl Planner<'_> {
         let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
         warnings.extend(scan_warnings);
         let engine = self.engine(model);
-        if engine != EngineKind::Container {
+        if !matches!(engine, EngineKind::Container | EngineKind::Madengine) {
             for key in self.context.without_meaning_on_host() {
                 warnings.push(format!("`{key}` of the context means nothing without a container"));
             }
@@ -274,6 +299,7 @@ impl Planner<'_> {
             container: None,
             repository: None,
             data: Vec::new(),
+            madengine: None,
             script_dir: absolute(&dir),
             command,
             n_gpus,
@@ -322,6 +348,13 @@ impl Planner<'_> {
 
     fn choose_gpus(&self, model: &Model, vendors: &BTreeSet<Vendor>) -> (u32, Vec<usize>) {
         let mut usable = self.usable_gpus(vendors);
+        if self.runs_elsewhere(model) {
+            let count = match self.wanted_gpus(model) {
+                Count::Exactly(n) => n,
+                Count::All => 0,
+            };
+            return (count, Vec::new());
+        }
         // GPUs of two vendors are never used together.
         if let Some(vendor) = usable.first().map(|&i| self.machine.gpus[i].vendor) {
             usable.retain(|&i| self.machine.gpus[i].vendor == vendor);

@@ -5,12 +5,15 @@ mod container;
 mod docker_options;
 mod gate;
 mod job;
+mod madengine;
 
 use std::path::Path;
 
 pub use container::{Build, ContainerSpec, Hook, ImageSource};
 pub use gate::Skip;
 pub use job::Job;
+pub(crate) use madengine::container_name;
+pub use madengine::{MadengineSpec, Target};
 
 use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
@@ -109,7 +112,8 @@ impl Planner<'_> {
         if entry == Count::Exactly(0) {
             return entry;
         }
-        self.options.ngpus.or_else(|| self.context.n_gpus()).unwrap_or(entry)
+        let asked = self.options.ngpus.or_else(|| self.context.n_gpus());
+        asked.or_else(|| self.cluster_gpus(model)).unwrap_or(entry)
     }
 
     /// Where the accepted numbers of the entry would be on this machine, per image.

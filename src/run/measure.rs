@@ -10,10 +10,11 @@ use crate::catalog::Model;
 use crate::contract::{CsvError, Evidence, conclude, conclude_skipped, read_results_csv};
 use crate::engine::container::ContainerEngine;
 use crate::engine::host::HostEngine;
+use crate::engine::madengine::MadengineEngine;
 use crate::engine::{Engine, Prepared, Slot, orphans};
 use crate::machine::{Lease, Resource, Share, load_average};
 use crate::options::EngineKind;
-use crate::plan::Job;
+use crate::plan::{Job, Target};
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
 use crate::results::{append_rows, check_appendable, super_records};
 
@@ -134,7 +135,10 @@ impl Session<'_> {
     /// Makes ready what the Job runs in. A build takes CPU time that a measurement beside it
     /// would miss.
     fn prepare(&self, job: &Job, engine: &dyn Engine, dir: &Path) -> Result<Prepared> {
-        let light = job.container.is_none() && job.repository.is_none() && job.data.is_empty();
+        let light = job.container.is_none()
+            && job.madengine.is_none()
+            && job.repository.is_none()
+            && job.data.is_empty();
         let lease = if light { None } else { Some(self.lease_cpu(job, Share::Shared)?) };
         let prepared = engine.prepare(job, &self.slot(dir.join("build"), &[]), &self.cancel);
         drop(lease);
@@ -166,8 +170,9 @@ impl Session<'_> {
             None if execution.stale_results => Err(CsvError::Stale { path: name.into() }),
             None => Err(CsvError::Missing { path: name.into() }),
         });
-        let evidence = Evidence { exit: execution.exit, log: &execution.log, results };
-        let skipped = job.container.as_ref().is_some_and(|c| c.skip_model);
+        let (log, recorded) = (&execution.log, execution.recorded.as_ref());
+        let evidence = Evidence { exit: execution.exit, log, results, recorded };
+        let skipped = job.skips_model();
         let conclusion = if skipped { conclude_skipped(evidence) } else { conclude(evidence) };
         let log = slot.log();
         let mut warnings = conclusion.warnings;
@@ -201,6 +206,7 @@ impl Session<'_> {
         match job.engine {
             EngineKind::Host | EngineKind::Auto => Ok(&HostEngine),
             EngineKind::Container => Ok(&ContainerEngine),
+            EngineKind::Madengine => Ok(&MadengineEngine),
             other => bail!("this version has no {other} engine"),
         }
     }
@@ -220,6 +226,9 @@ impl Session<'_> {
 
     /// Waits for the CPU and for as many GPUs as the Job needs.
     fn lease(&self, job: &Job) -> Result<(Lease, Vec<usize>)> {
+        if job.elsewhere().is_some() {
+            return Ok((self.lease_cpu(job, Share::Shared)?, Vec::new()));
+        }
         let share = if job.exclusive { Share::Exclusive } else { Share::Shared };
         let candidates: Vec<Resource> =
             job.gpus.iter().map(|&i| job.machine.gpus[i].resource()).collect();
@@ -243,14 +252,11 @@ impl Session<'_> {
         let mut waiting = |holder: &str| {
             tracing::info!("{} waits for {holder}", job.id);
         };
-        Ok(self.leases.acquire_any(
-            candidates,
-            count,
-            &[(Resource::Cpu, cpu)],
-            &owner,
-            &cancelled,
-            &mut waiting,
-        )?)
+        let mut fixed = vec![(Resource::Cpu, cpu)];
+        // madengine gives all runs of an image the same container.
+        let local = job.madengine.as_ref().filter(|spec| spec.target == Target::Local);
+        fixed.extend(local.map(|s| (Resource::Container(s.container_name()), Share::Exclusive)));
+        Ok(self.leases.acquire_any(candidates, count, &fixed, &owner, &cancelled, &mut waiting)?)
     }
 
     fn append_results(&self, job: &Job, measurement: &Measurement) -> Result<()> {

@@ -14,7 +14,12 @@ const OK: Exit = Exit::Code(0);
 
 /// The conclusion as text: numbers or failure, then the warnings.
 fn told(exit: Exit, log: &LogFindings, results: Option<Result<Results, CsvError>>) -> String {
-    let conclusion = conclude(Evidence { exit, log, results });
+    told_of(Evidence { exit, log, results, recorded: None })
+}
+
+/// The conclusion from `evidence` as text.
+pub(super) fn told_of(evidence: Evidence<'_>) -> String {
+    let conclusion = conclude(evidence);
     let mut text = match conclusion.outcome {
         Ok(samples) => samples
             .iter()
@@ -151,7 +156,7 @@ proptest! {
         code in 0..3i32,
     ) {
         let log = scan(log);
-        let evidence = Evidence { exit: Exit::Code(code), log: &log, results: None };
+        let evidence = Evidence { exit: Exit::Code(code), log: &log, results: None, recorded: None };
         match conclude(evidence).outcome {
             Ok(samples) => {
                 prop_assert_eq!((code, samples.len()), (0, 1));

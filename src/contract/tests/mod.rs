@@ -4,6 +4,7 @@ mod conclude;
 mod error_scan;
 mod line;
 mod mask;
+mod recorded;
 mod results;
 mod scan;
 

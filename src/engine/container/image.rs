@@ -9,6 +9,7 @@ use super::connection::Containers;
 use super::login::Login;
 use super::{build, supervised};
 use crate::contract::Exit;
+use crate::credentials::Credentials;
 use crate::engine::supervised::Launch;
 use crate::engine::{Cancel, Image, Slot};
 use crate::plan::{ContainerSpec, ImageSource, Job};
@@ -76,8 +77,9 @@ pub(super) fn named<'i>(found: &'i [Inspected], name: &str) -> Option<&'i Inspec
 }
 
 /// An image that exists, here or in a registry.
-pub(super) fn find_or_pull(
+pub(in crate::engine) fn find_or_pull(
     containers: &Containers,
+    credentials: &Credentials,
     job: &Job,
     name: &str,
     slot: &Slot,
@@ -92,7 +94,7 @@ pub(super) fn find_or_pull(
     if let Some(found) = inspect(containers, &[name])?.first() {
         return Ok(image(found));
     }
-    let login = Login::new(&super::spec(job)?.credentials, name, &slot.dir)?;
+    let login = Login::new(credentials, name, &slot.dir)?;
     tool(containers, job, &["pull", name], login.environment(), slot, cancel)
         .with_context(|| format!("cannot pull the image {name}"))?;
     let found = inspect(containers, &[name])?;

@@ -8,14 +8,14 @@ use super::lifetime::Container;
 use crate::engine::orphans::Watcher;
 
 /// The Run of a container.
-const RUN: &str = "mad.run";
+pub(super) const RUN: &str = "mad.run";
 /// The entry it runs.
 const MODEL: &str = "mad.model";
 /// The process that watches it, as JSON.
 const WATCHER: &str = "mad.watcher";
 
 /// The labels of a container of this process.
-pub(super) fn labels(run: &str, model: &str) -> Vec<String> {
+pub(in crate::engine) fn labels(run: &str, model: &str) -> Vec<String> {
     // Plain strings and numbers serialise.
     let watcher = serde_json::to_string(&Watcher::this_process()).unwrap_or_default();
     vec![format!("{RUN}={run}"), format!("{MODEL}={model}"), format!("{WATCHER}={watcher}")]
@@ -56,7 +56,7 @@ pub fn leftovers(containers: &Containers) -> Result<Vec<Leftover>, CliError> {
         let name = value["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
         let watcher = serde_json::from_str::<Watcher>(&text(WATCHER));
         Leftover {
-            container: Container { cli: containers.cli.clone(), name, keep: false },
+            container: Container { cli: containers.cli.clone(), name, keep: false, run: None },
             run: text(RUN),
             model: text(MODEL),
             watched: watcher.is_ok_and(|w| w.is_there()),

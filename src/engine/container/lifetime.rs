@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::cli::{ANSWER_LIMIT, Cli, CliError};
+use super::labels::RUN;
 
 /// A container that somebody must end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Container {
     /// Whether it is left for the user to look into (`--keep-alive`).
     #[serde(default)]
     pub keep: bool,
+    /// The Run it must belong to, where another one may have given it the same name.
+    #[serde(default)]
+    pub run: Option<String>,
 }
 
 /// What the engine says of a container that ended.
@@ -84,12 +88,13 @@ impl Container {
         }
     }
 
-    /// Whether there is such a container.
+    /// Whether there is such a container, and it is the one that is meant.
     pub(crate) fn exists(&self) -> Result<bool, CliError> {
-        let args = ["container", "inspect", "--format", "{{.Id}}", &self.name];
+        let format = format!("{{{{index .Config.Labels \"{RUN}\"}}}}");
+        let args = ["container", "inspect", "--format", &format, &self.name];
         match self.cli.ask(&args, ANSWER_LIMIT) {
             Err(e) if e.is_missing() => Ok(false),
-            answer => answer.map(|_| true),
+            answer => answer.map(|run| self.run.as_ref().is_none_or(|meant| *meant == run.trim())),
         }
     }
 

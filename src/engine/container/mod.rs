@@ -8,11 +8,11 @@ mod build;
 mod cli;
 mod connection;
 mod fingerprint;
-mod image;
-mod labels;
+pub(in crate::engine) mod image;
+pub(in crate::engine) mod labels;
 mod lifetime;
 mod login;
-mod ownership;
+pub(in crate::engine) mod ownership;
 mod run;
 
 use std::fs;
@@ -60,7 +60,7 @@ impl Engine for ContainerEngine {
         }
         let image = match &spec.image {
             ImageSource::Existing(name) => {
-                image::find_or_pull(containers, job, name, slot, cancel)?
+                image::find_or_pull(containers, &spec.credentials, job, name, slot, cancel)?
             }
             ImageSource::Build(build) => build::build(containers, job, build, slot, cancel)?,
         };
@@ -81,7 +81,7 @@ impl Engine for ContainerEngine {
         let command = run::Run { containers, job, spec, image, slot };
         command.make_ready(DRIVER)?;
         let (name, keep) = (command.name(), slot.keep_work);
-        let container = Container { cli: containers.cli.clone(), name, keep };
+        let container = Container { cli: containers.cli.clone(), name, keep, run: None };
         let mut launch = Launch::new(command.argv(), slot.dir.clone());
         launch.timeout_s = job.timeout_s;
         launch.env = command.client_environment();
@@ -94,6 +94,7 @@ impl Engine for ContainerEngine {
             log: ended.log,
             results: None,
             stale_results,
+            recorded: None,
             trouble,
         };
         how_it_ended(&mut execution, ended.status.container);

@@ -15,7 +15,11 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// Gives all files below `dir` to the user who runs this program; says what could not be
 /// done.
-pub(super) fn take(containers: &Containers, image: &Image, dir: &Path) -> Option<String> {
+pub(in crate::engine) fn take(
+    containers: &Containers,
+    image: &Image,
+    dir: &Path,
+) -> Option<String> {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     if uid == 0 {
         return own(dir, uid, gid)

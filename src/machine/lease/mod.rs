@@ -47,6 +47,8 @@ pub enum Resource {
     Cpu,
     /// A GPU by the name that [`Gpu::resource`](super::Gpu::resource) gives it.
     Gpu(String),
+    /// A container that several programs would give the same name.
+    Container(String),
 }
 
 impl Resource {
@@ -54,7 +56,8 @@ impl Resource {
     fn file_name(&self) -> String {
         match self {
             Self::Cpu => "cpu.lock".to_owned(),
-            Self::Gpu(name) => {
+            Self::Gpu(name) | Self::Container(name) => {
+                let kind = if matches!(self, Self::Gpu(_)) { "gpu" } else { "container" };
                 let safe: String = name
                     .chars()
                     .take(NAME_MAX)
@@ -63,7 +66,7 @@ impl Resource {
                         _ => '-',
                     })
                     .collect();
-                format!("gpu-{safe}.lock")
+                format!("{kind}-{safe}.lock")
             }
         }
     }
@@ -74,6 +77,7 @@ impl fmt::Display for Resource {
         match self {
             Self::Cpu => f.write_str("the CPU"),
             Self::Gpu(name) => write!(f, "GPU {name}"),
+            Self::Container(name) => write!(f, "the container {name}"),
         }
     }
 }
