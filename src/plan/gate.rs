@@ -56,6 +56,7 @@ impl Planner<'_> {
                 }
                 reason => {
                     let other = reason
+                        .or_else(|| self.gate_tools(model))
                         .or_else(|| self.gate_credential(model))
                         .or_else(|| self.gate_described())
                         .or_else(|| self.gate_secrets(model));
@@ -202,6 +203,17 @@ impl Planner<'_> {
     fn gate_described(&self) -> Option<String> {
         let file = self.options.machine.as_ref().filter(|_| !self.options.plan)?;
         Some(format!("would run on the host in {}, which is not this one", file.display()))
+    }
+
+    /// `tools` of the context would change what is executed.
+    fn gate_tools(&self, model: &Model) -> Option<String> {
+        let unused = self.engine(model) == EngineKind::Container
+            && self
+                .context
+                .0
+                .get("tools")
+                .is_some_and(|t| t.as_array().is_none_or(|a| !a.is_empty()));
+        unused.then(|| "the container engine cannot honour `tools` of the context".to_owned())
     }
 
     /// A login that the entry names and `credential.json` lacks.

@@ -80,6 +80,7 @@ const DOCKER: &[(&str, Test)] = tests! {
         an_image_that_cannot_be_had
         the_record_is_as_its_schema_says;
     scripts: the_environment_is_what_is_documented
+        tools_are_not_passed_over
         a_user_of_the_entrys_own
         after_a_failure_nothing_follows
         a_command_before_the_script

@@ -407,6 +407,15 @@ pub(crate) fn everything_but_the_model(engine: &Engine) {
     entry.nothing_is_left();
 }
 
+/// What would change the numbers and is not known how to do is not passed over.
+pub(crate) fn tools_are_not_passed_over(engine: &Engine) {
+    let entry = engine.entry("echo 'performance: 1 x/s'", json!({}));
+    let tools = r#"{"tools": [{"name": "rocprofv3"}]}"#;
+    let ran = entry.benchmark(&["-c", tools]).run().exits(1);
+    ran.says(&["the container engine cannot honour `tools` of the context"]);
+    entry.benchmark(&["-c", r#"{"tools": []}"#]).run().exits(0);
+}
+
 const ROWS: &str = "echo 'model,performance,metric\na,1,x/s\nb,2,x/s'";
 
 pub(crate) fn several_results(engine: &Engine) {
