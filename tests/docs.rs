@@ -232,8 +232,10 @@ fn cargo_commands_name_what_exists() {
                 command.split_whitespace().skip_while(|word| *word != "cargo").skip(1).collect();
             assert!(words.first().is_some_and(|w| known.contains(w)), "{place}");
             for pair in words.windows(2).filter(|pair| pair[0] == "--test") {
-                let file = root().join("tests").join(format!("{}.rs", pair[1]));
-                assert!(file.exists(), "{place}: there is no {}", file.display());
+                let tests = root().join("tests");
+                let files = [format!("{}.rs", pair[1]), format!("{}/main.rs", pair[1])];
+                let exists = files.iter().any(|file| tests.join(file).exists());
+                assert!(exists, "{place}: there is no {}", tests.join(&files[0]).display());
             }
         }
     }
