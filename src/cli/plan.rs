@@ -66,7 +66,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                         }
                     }
                     let detail = |job: &Job| {
-                        json!({
+                        let mut detail = json!({
                             "id": job.id,
                             "engine": job.engine.to_string(),
                             "n_gpus": job.n_gpus,
@@ -75,9 +75,12 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                             "timeout_s": job.timeout_s,
                             "argv": job.command,
                             "container": container::commands(job, described),
-                            "madengine": madengine::commands(job),
                             "warnings": job.warnings,
-                        })
+                        });
+                        if job.madengine.is_some() {
+                            detail["madengine"] = json!(madengine::commands(job));
+                        }
+                        detail
                     };
                     // One Measurement is the rule; its details stand beside the plan.
                     let mut all: Vec<Value> = jobs.iter().map(detail).collect();
