@@ -15,6 +15,7 @@
 //! * [`source`]: the repository that an entry names by `url`, fetched once and checked out
 //!   at a commit. [`credentials`]: the logins of `credential.json`.
 //! * [`data`]: the data sets an entry names, and getting them here.
+//! * [`manifest`]: images that were built, on their way to the host that runs them.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
 //!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs.
@@ -34,6 +35,7 @@ pub mod harness;
 pub mod history;
 mod lock;
 pub mod machine;
+pub mod manifest;
 pub mod options;
 pub mod plan;
 pub mod record;

@@ -262,6 +262,8 @@ fn every_command_explains_itself() {
         "discover",
         "validate",
         "benchmark",
+        "build",
+        "clean",
         "baseline",
         "baseline accept",
         "baseline list",

@@ -146,8 +146,8 @@ fn a_killed_supervisor_is_a_failure_and_leaves_nothing() {
     next_run_works(&fixture);
 }
 
-#[test]
-fn the_next_run_ends_what_outlived_harness_and_supervisor() {
+/// A script that outlived its harness and its supervisor.
+fn orphan() -> Fixture {
     let fixture = sleeper("");
     let running = fixture.mad(&["benchmark"]).start();
     started(&fixture);
@@ -158,6 +158,28 @@ fn the_next_run_ends_what_outlived_harness_and_supervisor() {
     running.wait();
     send("KILL", &supervisor);
     assert!(alive(&marker(&fixture)));
+    fixture
+}
+
+#[test]
+fn clean_ends_what_outlived_harness_and_supervisor() {
+    let fixture = orphan();
+    // No engine is asked: what it has may be somebody else's.
+    let clean = |args: &[&str]| {
+        let mad = fixture.mad(&[&["clean"], args].concat());
+        mad.env("PATH", fixture.path("nothing")).run().exits(0)
+    };
+    clean(&["--plan"]).says(&["process group", "a run that was killed", "would be removed"]);
+    assert!(alive(&marker(&fixture)));
+    let removed = clean(&[]);
+    assert!(removed.stdout.contains("removed"), "{}", removed.said());
+    eventually("the script ends", || !alive(&marker(&fixture)));
+    assert_eq!(clean(&[]).stdout, "nothing is left over\n");
+}
+
+#[test]
+fn the_next_run_ends_what_outlived_harness_and_supervisor() {
+    let fixture = orphan();
     fixture.write("scripts/m/run.sh", "echo 'performance: 2 x/s'\n");
     fixture.mad(&["benchmark"]).run().exits(0).says(&["left over from a killed run"]);
     eventually("the script ends", || !alive(&marker(&fixture)));

@@ -58,6 +58,7 @@ pub struct Entry {
     /// Key into `credential.json`.
     pub cred: Option<String>,
     /// GPU architectures the entry must not run on, comma-separated.
+    #[serde(deserialize_with = "text_or_empty_list")]
     pub skip_gpu_arch: Option<String>,
     /// Words appended to the options of `docker run`.
     pub additional_docker_run_options: Option<String>,
@@ -311,6 +312,20 @@ impl JsonSchema for Tags {
 /// The non-empty, trimmed parts of a comma-separated text.
 pub fn split_commas(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|s| !s.is_empty())
+}
+
+/// Text, or the empty list that madengine writes into manifests for none.
+fn text_or_empty_list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Array(list) if list.is_empty() => Ok(None),
+        other => Err(de::Error::custom(format!(
+            "expected architectures, comma-separated in one string, found {other}"
+        ))),
+    }
 }
 
 /// A number or a string, as text.

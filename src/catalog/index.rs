@@ -60,7 +60,7 @@ impl Catalog {
                 (String::from_utf8(text).ok()?, None)
             }
         };
-        let source = Arc::new(Source { file: file.to_owned(), text, made_at });
+        let source = Arc::new(Source { made_at, ..Source::new(file, text) });
         let raw: &RawValue = serde_json::from_str(source.text.get(margin..)?).ok()?;
         let mut loader = Loader::new(root);
         loader.entry(&source, index, raw, line, dir_of(file));

@@ -36,8 +36,8 @@ impl Catalog {
 pub(super) struct Loader<'a> {
     root: &'a Path,
     config: Config,
-    models: Vec<Model>,
-    problems: Vec<Diagnostic>,
+    pub(super) models: Vec<Model>,
+    pub(super) problems: Vec<Diagnostic>,
 }
 
 impl<'a> Loader<'a> {
@@ -132,7 +132,7 @@ impl<'a> Loader<'a> {
     }
 
     /// `items` of one file, of which the first has this index.
-    fn entries(
+    pub(super) fn entries(
         &mut self,
         source: &Arc<Source>,
         first: usize,
@@ -154,7 +154,7 @@ impl<'a> Loader<'a> {
         let answer = program::run(self.root, &self.config.catalog, file);
         self.problems.extend(answer.problems);
         for (index, (line, text)) in answer.entries.into_iter().enumerate() {
-            let source = Arc::new(Source { file: file.to_owned(), text, made_at: Some(line) });
+            let source = Arc::new(Source { made_at: Some(line), ..Source::new(file, text) });
             match serde_json::from_str(&source.text) {
                 Ok(raw) => self.entry(&source, index, raw, line, Some(dir)),
                 Err(e) => {
@@ -206,6 +206,7 @@ impl<'a> Loader<'a> {
             index,
             line,
             span: span_of(&source.text, raw),
+            images: None,
         };
         self.models.push(Model { name, extra_args: String::new(), data: Arc::new(data) });
     }
@@ -219,7 +220,7 @@ impl<'a> Loader<'a> {
         raw: &RawValue,
         dir: Option<&str>,
     ) -> Option<Entry> {
-        let pointer = format!("/{index}");
+        let pointer = source.pointer(index);
         let Ok(mut good) = serde_json::from_str::<Map<String, Value>>(raw.get()) else {
             let message = format!("an entry must be an object, this is {}", kind(raw));
             self.problems.push(Diagnostic::error("MAD002", source.place(&pointer), message));

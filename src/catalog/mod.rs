@@ -8,6 +8,7 @@ mod config;
 pub mod entry;
 mod index;
 mod load;
+mod manifest;
 mod program;
 mod select;
 mod source;
@@ -25,6 +26,7 @@ pub use select::NoMatch;
 pub use source::{Source, escape, locate};
 
 use crate::diagnostic::{Diagnostic, Place};
+use crate::manifest::BuiltImage;
 
 /// Name of a catalog file.
 pub const CATALOG_FILE: &str = "models.json";
@@ -105,6 +107,8 @@ struct ModelData {
     line: usize,
     /// Byte range of the entry in its source.
     span: Range<usize>,
+    /// The images that a manifest has for it; `None` in a catalog file.
+    images: Option<Vec<BuiltImage>>,
 }
 
 impl Model {
@@ -130,6 +134,12 @@ impl Model {
     /// Prefix of the Dockerfiles, relative to the catalog root, normalised.
     pub fn dockerfile(&self) -> Option<&Path> {
         self.data.dockerfile.as_deref()
+    }
+
+    /// The images that a manifest has for the entry, which are run and never built;
+    /// `None` for an entry of a catalog file.
+    pub fn images(&self) -> Option<&[BuiltImage]> {
+        self.data.images.as_deref()
     }
 
     /// What the entry was read from.
@@ -187,7 +197,7 @@ impl Model {
             file: self.source().file.clone(),
             line: self.line() + memchr::memchr_iter(b'\n', above).count(),
             column: line_start.map_or(0, column),
-            pointer: Some(format!("/{}{pointer}", self.data.index)),
+            pointer: Some(format!("{}{pointer}", self.source().pointer(self.data.index))),
             span: Some(start..self.data.span.start + inner.end),
         }
     }

@@ -21,12 +21,19 @@ pub struct Source {
     /// The line of the program `file` that made the entry, 0 if it is not known; `None`
     /// for a file that holds its entries itself.
     pub made_at: Option<usize>,
+    /// JSON pointers of its entries, where they are not the elements of an array.
+    pub pointers: Vec<String>,
 }
 
 impl Source {
     /// A file of this text.
     pub fn new(file: impl Into<PathBuf>, text: String) -> Source {
-        Source { file: file.into(), text, made_at: None }
+        Source { file: file.into(), text, made_at: None, pointers: Vec::new() }
+    }
+
+    /// JSON pointer of the entry with this index.
+    pub fn pointer(&self, index: usize) -> String {
+        self.pointers.get(index).cloned().unwrap_or_else(|| format!("/{index}"))
     }
 
     /// Where the program made the entry: all there is to point at, for any of its keys.

@@ -4,14 +4,14 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Global, print, print_json, report, select, whole_catalog};
+use super::{Exit, Global, print, print_json, report, select, whole};
 use crate::credentials::Credentials;
 use crate::engine::Cancel;
 use crate::machine::Machine;
-use crate::options::{Context, RunOptions};
+use crate::options::RunOptions;
 use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
-use crate::run::{SKIPPED_MODEL, Session};
+use crate::run::{SKIPPED_MODEL, Session, inputs};
 
 /// Run entries, judge them, write the results.
 #[derive(Args, Debug)]
@@ -20,7 +20,8 @@ Examples:
   mad benchmark                        every entry that can run here
   mad benchmark cpu --samples 5        entries with the tag `cpu`, five executions each
   mad benchmark rust_gemm:size=512     one entry, with ` --size 512` added to its args
-  mad benchmark vllm --plan            what would run, and the command for elsewhere")]
+  mad benchmark vllm --plan            what would run, and the command for elsewhere
+  mad benchmark -m build_manifest.json the images that `mad build` made elsewhere")]
 pub(super) struct Benchmark {
     /// Names, tags, `scope/tag` or `name:arg=value`; all entries without
     #[arg(value_name = "TAG")]
@@ -32,8 +33,9 @@ pub(super) struct Benchmark {
 impl Benchmark {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
         let options = &self.options;
-        let context = Context::load(options)?;
-        let catalog = match whole_catalog(global)? {
+        let (catalog, context) = inputs(&global.root, options)?;
+        // For the rest of the process, as in `load`.
+        let catalog = match whole(Box::leak(Box::new(catalog))) {
             Ok(catalog) => catalog,
             Err(exit) => return Ok(exit),
         };

@@ -3,6 +3,8 @@
 
 mod baseline;
 mod benchmark;
+mod build;
+mod clean;
 mod discover;
 mod machine;
 mod plan;
@@ -105,6 +107,10 @@ enum Command {
     /// Run entries, judge them, write the results
     #[command(visible_alias = "run")]
     Benchmark(benchmark::Benchmark),
+    /// Build images, and write down which for `mad benchmark --manifest`
+    Build(build::Build),
+    /// Remove what earlier runs left behind
+    Clean(clean::CleanCommand),
     /// The accepted numbers
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
@@ -139,6 +145,8 @@ pub fn main() -> ExitCode {
         Command::Discover(c) => c.run(global),
         Command::Validate(c) => c.run(global),
         Command::Benchmark(c) => c.run(global),
+        Command::Build(c) => c.run(global),
+        Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),
         Command::Report(c) => c.run(global),
         Command::Machine(c) => c.run(global),
@@ -193,15 +201,19 @@ fn load(global: &Global) -> &'static Catalog {
 /// The catalog of a command, which must be readable as a whole: what cannot be read
 /// might be what was asked for.
 fn whole_catalog(global: &Global) -> Result<Result<&'static Catalog, Exit>> {
-    let catalog = load(global);
+    Ok(whole(load(global)))
+}
+
+/// `catalog`, if all of it can be read.
+fn whole(catalog: &'static Catalog) -> Result<&'static Catalog, Exit> {
     let errors: Vec<Diagnostic> =
         catalog.file_problems().filter(|p| p.is_error()).cloned().collect();
     if errors.is_empty() {
-        return Ok(Ok(catalog));
+        return Ok(catalog);
     }
     eprint!("{}", render_text(&errors, catalog, colour(&std::io::stderr())));
     eprintln!("error: the catalog cannot be read as a whole");
-    Ok(Err(Exit::Usage))
+    Err(Exit::Usage)
 }
 
 /// Tags given as words and as options.

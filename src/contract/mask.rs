@@ -90,7 +90,7 @@ pub fn secrets(env: &BTreeMap<String, String>) -> Vec<String> {
 
 /// Whether the values of variables and build arguments of this name are secret.
 pub fn is_secret(name: &str) -> bool {
-    name.contains("MAD_SECRETS")
+    name.contains("MAD_SECRET")
         || name == "MAD_DOCKERHUB_PASSWORD"
         || name == "HF_TOKEN"
         || name == "HUGGING_FACE_HUB_TOKEN"

@@ -1,5 +1,6 @@
 //! What runs a [`Job`]: the trait, and one file per engine.
 
+pub mod clean;
 pub mod container;
 mod environment;
 pub mod host;

@@ -28,6 +28,12 @@ struct Note {
     container: Option<Container>,
 }
 
+impl Note {
+    fn is_this_boot(&self) -> bool {
+        self.boot_id == boot_id()
+    }
+}
+
 /// A process that watches over something, wherever that is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watcher {
@@ -87,34 +93,62 @@ pub(super) fn note(dir: &Path, script: Pid, container: Option<&Container>) -> Re
     Ok(Noted(path))
 }
 
+/// A note whose supervisor is gone.
+#[derive(Debug)]
+pub(crate) struct Abandoned {
+    path: PathBuf,
+    note: Note,
+}
+
+/// The notes in `dir` whose supervisor is gone.
+pub(crate) fn abandoned(dir: &Path) -> Vec<Abandoned> {
+    let notes = fs::read_dir(dir).into_iter().flatten().flatten().filter_map(|entry| {
+        let path = entry.path();
+        let note = read_json::<Note>(&path).ok()??;
+        (!note.is_this_boot() || !note.supervisor.is_alive()).then_some(Abandoned { path, note })
+    });
+    notes.collect()
+}
+
 /// Ends the scripts noted in `dir` whose supervisor is gone; says which.
 pub(crate) fn reap(dir: &Path) -> Vec<String> {
-    let mut ended = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Ok(Some(note)) = read_json::<Note>(&path) else { continue };
-        let same_boot = note.boot_id == boot_id();
-        if same_boot && note.supervisor.is_alive() {
-            continue;
-        }
-        if same_boot && note.script.end_group() {
-            let pid = note.script.pid;
+    abandoned(dir).iter().flat_map(Abandoned::end).collect()
+}
+
+impl Abandoned {
+    /// The process group that is left of the script, if one is.
+    pub(crate) fn group(&self) -> Option<i32> {
+        let script = self.note.script;
+        (self.note.is_this_boot() && script.has_group()).then_some(script.pid)
+    }
+
+    /// The note itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends what is left, container included; says what was done. The note goes once
+    /// nothing is left.
+    pub(crate) fn end(&self) -> Vec<String> {
+        let mut ended = Vec::new();
+        if self.note.is_this_boot() && self.note.script.end_group() {
+            let pid = self.note.script.pid;
             ended.push(format!("ended process group {pid}, left over from a killed run"));
         }
-        match note.container.as_ref().map(remove) {
+        match self.note.container.as_ref().map(remove) {
             Some(Err(e)) => {
                 // The note stays: the engine may answer next time.
                 ended.push(format!("cannot remove a container left over from a killed run: {e}"));
-                continue;
+                return ended;
             }
             Some(Ok(Some(name))) => {
                 ended.push(format!("removed container {name}, left over from a killed run"));
             }
             Some(Ok(None)) | None => {}
         }
-        let _ = fs::remove_file(&path);
+        let _ = fs::remove_file(&self.path);
+        ended
     }
-    ended
 }
 
 /// Removes `container`; its name, if it was there.
@@ -135,16 +169,17 @@ impl Process {
         stat(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
     }
 
-    /// Kills the group that this process leads, or led: its number is not given to
-    /// another process as long as the group has members.
-    fn end_group(self) -> bool {
+    /// Whether the group that this process leads, or led, has members. Its number is not
+    /// given to another process as long as it has.
+    fn has_group(self) -> bool {
         let in_group = |s: &Stat| s.group == self.pid && s.started >= self.started;
         let reused = stat(self.pid).is_some_and(|s| s.started != self.started);
-        let members = processes().filter_map(stat).any(|s| in_group(&s) && s.state != 'Z');
-        if reused || !members {
-            return false;
-        }
-        let group = Pid::from_raw(self.pid);
+        !reused && processes().filter_map(stat).any(|s| in_group(&s) && s.state != 'Z')
+    }
+
+    /// Kills that group.
+    fn end_group(self) -> bool {
+        let group = Pid::from_raw(self.pid).filter(|_| self.has_group());
         group.is_some_and(|g| rustix::process::kill_process_group(g, Signal::KILL).is_ok())
     }
 }

@@ -31,7 +31,7 @@ use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
 use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
-use crate::run::{CATALOG_CASE, Session};
+use crate::run::{CATALOG_CASE, Session, inputs};
 
 /// Exit status for arguments and configuration that make no sense.
 const USAGE: u8 = 4;
@@ -70,11 +70,10 @@ pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let root = std::env::var_os("MAD_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let context = Context::load(&args.options)?;
     // Trials live as long as the process, and so does what they refer to.
     let options: &'static RunOptions = Box::leak(Box::new(args.options.clone()));
+    let (catalog, context, models) = load(&root, &args)?;
     let context: &'static Context = Box::leak(Box::new(context));
-    let (catalog, models) = load(&root, &args)?;
     let catalog: &'static Catalog = Box::leak(Box::new(catalog));
     let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
     let credentials: &'static Credentials = Box::leak(Box::new(Credentials::load(&root)?));
@@ -116,21 +115,25 @@ fn run(mut args: HarnessArgs) -> Result<ExitCode> {
 
 /// The catalog and the entries that the tags select; of a catalog that was read before,
 /// only the entry that `--exact` names.
-fn load(root: &Path, args: &HarnessArgs) -> Result<(Catalog, Vec<Model>)> {
-    let cache = args.options.run_dir.join("cache");
+fn load(root: &Path, args: &HarnessArgs) -> Result<(Catalog, Context, Vec<Model>)> {
+    let options = &args.options;
+    let cache = options.run_dir.join("cache");
     // A variant (`name:arg=value`) is made by a selection that may name other entries.
-    let variants = args.options.tags.iter().any(|t| t.contains(':'));
+    let variants = options.tags.iter().any(|t| t.contains(':'));
     if let Some(name) = args.exact_entry()
         && !variants
+        && options.manifest.is_none()
         && let Some(catalog) = Catalog::load_one(root, name, &cache)
     {
-        let models = catalog.select_present(&args.options.tags);
-        return Ok((catalog, models));
+        let models = catalog.select_present(&options.tags);
+        return Ok((catalog, Context::load(options)?, models));
     }
-    let catalog = Catalog::load(root);
-    catalog.write_index(&cache);
-    let models = catalog.select(&args.options.tags).context("MAD_TAGS or --tags")?;
-    Ok((catalog, models))
+    let (catalog, context) = inputs(root, options)?;
+    if options.manifest.is_none() {
+        catalog.write_index(&cache);
+    }
+    let models = catalog.select(&options.tags).context("MAD_TAGS or --tags")?;
+    Ok((catalog, context, models))
 }
 
 fn machine(options: &RunOptions) -> Result<Machine> {

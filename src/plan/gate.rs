@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Planner;
 use crate::catalog::{Count, Model, split_commas};
 use crate::engine::container::Containers;
-use crate::machine::Vendor;
+use crate::machine::{Gpu, Vendor};
 use crate::options::EngineKind;
 use crate::validate;
 
@@ -47,7 +47,10 @@ impl Planner<'_> {
     /// The reason to skip the entry, if there is one. Hardware comes first: it is
     /// what a person can do least about.
     pub fn gate(&self, model: &Model) -> Option<Skip> {
-        let hardware = self.gate_gpus(model).or_else(|| self.gate_arch(model));
+        let hardware = self
+            .gate_gpus(model)
+            .or_else(|| self.gate_arch(model))
+            .or_else(|| self.gate_images(model));
         let (reason, lacks) = match hardware {
             Some(reason) => (reason, Lack::Hardware),
             None => match self.gate_engine(model) {
@@ -114,7 +117,7 @@ impl Planner<'_> {
         Some(format!("needs {amount} {kind}GPU{s}, {} has {have}", self.host()))
     }
 
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         match &self.options.machine {
             Some(file) => format!("the host in {}", file.display()),
             None => "this host".to_owned(),
@@ -134,16 +137,16 @@ impl Planner<'_> {
 
     /// Vendors the entry has an image for; none if it does not say.
     pub(super) fn vendors(&self, model: &Model) -> BTreeSet<Vendor> {
-        let word = |text: &str| match text.to_uppercase().as_str() {
-            "AMD" => Some(Vendor::Amd),
-            "NVIDIA" => Some(Vendor::Nvidia),
-            _ => None,
-        };
         if let Some(vendor) = self.context.text("gpu_vendor").and_then(|v| word(&v)) {
             return BTreeSet::from([vendor]);
         }
         if !matches!(self.engine(model), EngineKind::Container | EngineKind::Madengine) {
             return BTreeSet::new();
+        }
+        if let Some(images) = model.images() {
+            let all = images.iter().map(|image| word(&image.gpu_vendor)).collect::<Option<_>>();
+            // One that is for any vendor makes them all do.
+            return all.unwrap_or_default();
         }
         let Some(prefix) = model.dockerfile() else { return BTreeSet::new() };
         validate::dockerfiles(&self.catalog.root, prefix)
@@ -161,10 +164,7 @@ impl Planner<'_> {
         }
         let skipped = model.entry().skip_gpu_arch.as_deref()?;
         let gpu = self.machine.gpus.first()?;
-        // NVIDIA's are named by product, as in `NVIDIA H100 PCIe` → `H100`.
-        let product = gpu.product.strip_prefix("NVIDIA ").unwrap_or(&gpu.product);
-        let product = product.split(['-', ' ']).next().unwrap_or_default();
-        let hit = split_commas(skipped).find(|arch| *arch == gpu.arch || *arch == product)?;
+        let hit = split_commas(skipped).find(|arch| is_of(gpu, arch))?;
         Some(format!("must not run on {hit} (skip_gpu_arch); --disable-skip-gpu-arch overrides"))
     }
 
@@ -184,7 +184,8 @@ impl Planner<'_> {
                 if self.options.machine.is_some() {
                     return None;
                 }
-                let unanswered = Containers::here(self.options.container_engine).as_ref().err()?;
+                let unanswered =
+                    Containers::here(self.options.images.container_engine).as_ref().err()?;
                 let image = model.dockerfile().map(Path::display);
                 let image = image.map(|p| format!(" ({p}.*)")).unwrap_or_default();
                 Some(format!(
@@ -243,4 +244,21 @@ impl Planner<'_> {
         let names: Vec<&str> = missing.into_iter().collect();
         Some(format!("needs the secret {}, which is not set", names.join(", ")))
     }
+}
+
+/// A vendor by the word that headers, contexts and manifests have for it.
+fn word(text: &str) -> Option<Vendor> {
+    match text.to_uppercase().as_str() {
+        "AMD" => Some(Vendor::Amd),
+        "NVIDIA" => Some(Vendor::Nvidia),
+        _ => None,
+    }
+}
+
+/// Whether `arch` means this GPU. NVIDIA's are also named by product, `NVIDIA H100 PCIe`
+/// or `H100`.
+pub(super) fn is_of(gpu: &Gpu, arch: &str) -> bool {
+    let product = gpu.product.strip_prefix("NVIDIA ").unwrap_or(&gpu.product);
+    let product = product.split(['-', ' ']).next().unwrap_or_default();
+    arch == gpu.arch || arch == product || arch == gpu.product
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Planner;
-use super::container::{ContainerSpec, ImageSource};
+use super::container::ContainerSpec;
 use super::madengine::{MadengineSpec, Target, cluster_class};
+use super::{ImageSource, Planner};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model};
 use crate::contract::{ErrorScan, Masker, is_secret, secrets};
@@ -183,11 +183,11 @@ impl Job {
 }
 
 impl Planner<'_> {
-    /// Decides how the entry runs, once per image; the gate is open.
+    /// Decides how the entry runs, once per image, whether or not it can run here.
     ///
     /// # Errors
     /// When there is no image for it, its `url` is none, or its data cannot be had.
-    pub(super) fn jobs(&self, model: &Model) -> Result<Vec<Job>, String> {
+    pub fn jobs(&self, model: &Model) -> Result<Vec<Job>, String> {
         let repository = self.repository(model).map_err(|e| format!("{e:#}"))?.map(Arc::new);
         let names = model.entry().data.as_deref().unwrap_or_default();
         let data = self.data.resolve(names).map_err(|e| e.to_string())?;
@@ -214,8 +214,9 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// When there is no image for it.
-    pub(super) fn variants(&self, model: &Model) -> Result<Vec<Job>, String> {
-        let job = self.job(model);
+    pub fn variants(&self, model: &Model) -> Result<Vec<Job>, String> {
+        let mut job = self.job(model);
+        job.warnings.extend(self.left_out(model));
         let with_image = |(variant, image): (String, ImageSource)| match job.engine {
             EngineKind::Madengine => self.in_madengine(job.clone(), &variant, image),
             _ => self.in_container(job.clone(), &variant, image),
@@ -346,7 +347,11 @@ impl Planner<'_> {
         fields.map(|(field, value)| (format!("{name}_{field}"), value.to_owned())).collect()
     }
 
-    fn choose_gpus(&self, model: &Model, vendors: &BTreeSet<Vendor>) -> (u32, Vec<usize>) {
+    pub(super) fn choose_gpus(
+        &self,
+        model: &Model,
+        vendors: &BTreeSet<Vendor>,
+    ) -> (u32, Vec<usize>) {
         let mut usable = self.usable_gpus(vendors);
         if self.runs_elsewhere(model) {
             let count = match self.wanted_gpus(model) {

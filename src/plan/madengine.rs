@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::container::ImageSource;
-use super::{Job, Planner};
+use super::{ImageSource, Job, Planner};
 use crate::catalog::{Count, Model};
 use crate::contract::OUT_OF_TIME;
 use crate::credentials::Credentials;
@@ -60,7 +59,7 @@ impl MadengineSpec {
     /// The name of madengine's container, which it gives to every run of this image.
     pub fn container_name(&self) -> String {
         let image = match &self.image {
-            ImageSource::Existing(name) => name,
+            ImageSource::Existing(image) => &image.name,
             ImageSource::Build(build) => &build.name,
         };
         container_name(image)
@@ -118,7 +117,7 @@ impl Planner<'_> {
             );
         }
         match self.target() {
-            Target::Kubernetes if matches!(self.given_image(model), Ok(None)) => Some(
+            Target::Kubernetes if self.is_only_here(model) => Some(
                 "Kubernetes takes images from a registry: push one there \
                  (madengine build --registry) and name it with --use-image"
                     .to_owned(),
@@ -141,6 +140,12 @@ impl Planner<'_> {
                 ))
             }
         }
+    }
+
+    /// Whether no image of the entry can be had from a registry.
+    fn is_only_here(&self, model: &Model) -> bool {
+        let pushed = model.images().is_some_and(|i| i.iter().any(|i| i.pullable().is_some()));
+        matches!(self.given_image(model), Ok(None)) && !pushed
     }
 
     /// The Job with this image, as madengine runs it.

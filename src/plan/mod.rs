@@ -4,13 +4,16 @@
 mod container;
 mod docker_options;
 mod gate;
+mod images;
 mod job;
 mod madengine;
+mod manifest;
 
 use std::path::Path;
 
-pub use container::{Build, ContainerSpec, Hook, ImageSource};
+pub use container::{ContainerSpec, Hook};
 pub use gate::Skip;
+pub use images::{Build, Existing, ImageSource};
 pub use job::Job;
 pub(crate) use madengine::container_name;
 pub use madengine::{MadengineSpec, Target};
@@ -85,7 +88,9 @@ impl Planner<'_> {
 
     /// Which engine runs the entry.
     pub fn engine(&self, model: &Model) -> EngineKind {
+        // Whoever hands over a manifest wants its images to run.
         let configured = self.catalog.config.defaults.engine.as_deref();
+        let configured = configured.filter(|_| model.images().is_none());
         let configured = configured.and_then(|e| clap::ValueEnum::from_str(e, true).ok());
         match self.options.engine.or(configured).unwrap_or_default() {
             EngineKind::Auto => {
@@ -95,7 +100,7 @@ impl Planner<'_> {
                 } else if context.contains_key("slurm") || model.contract() == Contract::SelfManaged
                 {
                     EngineKind::Slurm
-                } else if model.dockerfile().is_none() {
+                } else if model.dockerfile().is_none() && model.images().is_none() {
                     EngineKind::Host
                 } else {
                     EngineKind::Container
@@ -147,7 +152,8 @@ impl Planner<'_> {
         flag("engine", o.engine.map(|e| e.to_string()));
         flag("samples", o.samples.map(|n| n.to_string()));
         flag("warmup", o.warmup.map(|n| n.to_string()));
-        flag("use-image", o.use_image.clone());
+        flag("use-image", o.images.use_image.clone());
+        flag("manifest", o.manifest.as_deref().map(path));
         let output = path(&o.output);
         flag("output", (output != "perf.csv").then_some(output));
         self.masker().mask_str(&shell_words::join(words)).into_owned()

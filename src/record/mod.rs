@@ -48,8 +48,21 @@ impl RunDir {
     /// # Errors
     /// When it cannot be made or written.
     pub fn open(base: &Path, id: &str) -> Result<RunDir> {
-        let path = base.join("runs").join(slug(id));
-        fs::create_dir_all(path.join("cases")).with_context(|| {
+        RunDir::make(base.join("runs"), id, "cases")
+    }
+
+    /// The directory of a Run that only builds, below `base`: beside those that measure,
+    /// so that the latest of these stays the latest.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn open_build(base: &Path, id: &str) -> Result<RunDir> {
+        RunDir::make(base.join("builds"), id, "")
+    }
+
+    fn make(runs: PathBuf, id: &str, inner: &str) -> Result<RunDir> {
+        let path = runs.join(slug(id));
+        fs::create_dir_all(path.join(inner)).with_context(|| {
             format!(
                 "cannot make the run directory {}; choose another with --run-dir or MAD_RUN_DIR",
                 path.display()

@@ -88,7 +88,7 @@ impl Session<'_> {
         let engine = self.engine(job)?;
         let started = record::now();
         let clock = Instant::now();
-        let (prepared, mut failure) = match self.prepare(job, engine, &dir) {
+        let (prepared, mut failure) = match self.prepare(job, engine, dir.join("build")) {
             Ok(prepared) => (prepared, None),
             Err(e) => (Prepared::default(), Some(format!("{e:#}"))),
         };
@@ -134,13 +134,13 @@ impl Session<'_> {
 
     /// Makes ready what the Job runs in. A build takes CPU time that a measurement beside it
     /// would miss.
-    fn prepare(&self, job: &Job, engine: &dyn Engine, dir: &Path) -> Result<Prepared> {
+    pub(super) fn prepare(&self, job: &Job, engine: &dyn Engine, dir: PathBuf) -> Result<Prepared> {
         let light = job.container.is_none()
             && job.madengine.is_none()
             && job.repository.is_none()
             && job.data.is_empty();
         let lease = if light { None } else { Some(self.lease_cpu(job, Share::Shared)?) };
-        let prepared = engine.prepare(job, &self.slot(dir.join("build"), &[]), &self.cancel);
+        let prepared = engine.prepare(job, &self.slot(dir, &[]), &self.cancel);
         drop(lease);
         prepared
     }

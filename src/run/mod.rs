@@ -2,6 +2,7 @@
 //! number seen in `cargo test` and one seen in `mad benchmark` come from the same
 //! code.
 
+mod build;
 mod judge;
 mod measure;
 mod provenance;
@@ -11,16 +12,20 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+pub use build::{Builder, ImageOutcome, ImageState};
 pub use judge::{VerdictRecord, policy};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
+use crate::contract::Masker;
 use crate::diagnostic::Diagnostic;
 use crate::engine::{Cancel, orphans};
 use crate::machine::Leases;
+use crate::manifest::ManifestFile;
+use crate::options::{Context, RunOptions};
 use crate::plan::{Job, Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::validate::Validator;
@@ -116,6 +121,15 @@ impl<'a> Session<'a> {
     /// When the run directory cannot be made.
     pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Session<'a>> {
         let dir = RunDir::open(&planner.options.run_dir, &record::run_id())?;
+        Session::in_dir(dir, planner, cancel, progress)
+    }
+
+    fn in_dir(
+        dir: RunDir,
+        planner: Planner<'a>,
+        cancel: Cancel,
+        progress: bool,
+    ) -> Result<Session<'a>> {
         for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
             tracing::warn!("{line}");
         }
@@ -259,6 +273,28 @@ impl<'a> Session<'a> {
         let command = ("command".to_owned(), skip.command.clone());
         Outcome::ignored("gate", skip.to_string()).with(vec![command])
     }
+}
+
+/// The catalog below `root` and the context of a Run: those of the manifest, where one is
+/// given, with the user's context over its own.
+///
+/// # Errors
+/// When the context or the manifest makes no sense.
+pub fn inputs(root: &Path, options: &RunOptions) -> Result<(Catalog, Context)> {
+    let context = Context::load(options)?;
+    let Some(path) = &options.manifest else { return Ok((Catalog::load(root), context)) };
+    ensure!(!options.images.clean, "--clean builds images anew, and --manifest builds none");
+    let file = ManifestFile::read(path)?;
+    let masker = Masker::new(file.secrets());
+    for line in file.not_built() {
+        tracing::warn!("{}: {}", path.display(), masker.mask_str(&line));
+    }
+    let catalog = Catalog::of_manifest(root, &file);
+    let errors = catalog.file_problems().filter(|p| p.is_error()).map(ToString::to_string);
+    let errors: Vec<String> = errors.collect();
+    ensure!(errors.is_empty(), "{}", masker.mask_str(&errors.join("\n")));
+    let restored = context.over(file.restored_context());
+    Ok((catalog, restored.with_context(|| format!("{}: context", path.display()))?))
 }
 
 /// The baselines of a catalog.

@@ -23,7 +23,8 @@ pub(super) struct Dockerfiles {
 
 impl Validator<'_> {
     pub(super) fn docker(&self, model: &Model, found: &mut Vec<Diagnostic>) {
-        let Some(prefix) = model.dockerfile() else { return };
+        // The images of a manifest are built.
+        let Some(prefix) = model.dockerfile().filter(|_| model.images().is_none()) else { return };
         let Some(prefix) = normalise(prefix) else {
             let message = format!("`dockerfile` leads out of the catalog: `{}`", prefix.display());
             found.push(scripts::OUTSIDE.at(model.place("dockerfile"), message));

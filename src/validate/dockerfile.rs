@@ -40,6 +40,18 @@ pub enum ContextErrorKind {
     Unreadable,
 }
 
+/// The value that a Dockerfile gives its argument `name` itself, by `ARG name=value` or
+/// `ENV name=value`.
+pub fn argument_default(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let (instruction, rest) = line.trim_start().split_once(char::is_whitespace)?;
+        let given = ["ARG", "ENV"].iter().any(|word| instruction.eq_ignore_ascii_case(word));
+        let (found, value) = rest.trim().split_once('=').filter(|_| given)?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (found == name && !value.is_empty() && !value.contains('$')).then(|| value.to_owned())
+    })
+}
+
 /// Reads the CONTEXT header of a Dockerfile.
 ///
 /// # Errors

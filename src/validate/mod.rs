@@ -26,7 +26,9 @@ use crate::data::{DataConfig, DataOptions};
 use crate::diagnostic::Diagnostic;
 use files::{Cache, Files};
 
-pub use dockerfile::{Context, ContextError, ContextErrorKind, context_header, dockerfiles};
+pub use dockerfile::{
+    Context, ContextError, ContextErrorKind, argument_default, context_header, dockerfiles,
+};
 pub use render::{render_github, render_json, render_text, summary};
 pub use rules::{RULES, Rule, rule, rules_markdown};
 

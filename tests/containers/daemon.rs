@@ -12,14 +12,14 @@ use crate::engine::Engine;
 use crate::lifetime::{next_run_works, sleeper, start};
 
 /// A Docker daemon of a test's own, as `ci/dockerd.sh` makes one.
-struct Daemon {
+pub(crate) struct Daemon {
     dir: TempDir,
     host: String,
 }
 
 impl Daemon {
     /// Starts one in a new directory, which `prepare` may change first.
-    fn start(prepare: impl FnOnce(&Path)) -> Daemon {
+    pub(crate) fn start(prepare: impl FnOnce(&Path)) -> Daemon {
         let dir = tempfile::tempdir().expect("a temporary directory");
         prepare(dir.path());
         let mut daemon = Daemon { dir, host: String::new() };
@@ -43,7 +43,13 @@ impl Daemon {
         eventually("it stops", || !Path::new("/proc").join(pid).exists());
     }
 
-    fn engine(&self) -> Engine {
+    /// Where it is reached.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// It, with the base image.
+    pub(crate) fn engine(&self) -> Engine {
         let engine = Engine::reach_at("docker", vec![("DOCKER_HOST", self.host.clone().into())]);
         engine.expect("the daemon works")
     }

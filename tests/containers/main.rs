@@ -4,12 +4,15 @@
 //! `MAD_REQUIRE_CONTAINERS=1` they fail. The image is made of Debian's `bash-static` and
 //! `busybox-static`, so that nothing is fetched from anywhere.
 
+mod build;
+mod clean;
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
 mod engine;
 mod images;
 mod lifetime;
+mod manifest;
 mod registry;
 mod scripts;
 mod secrets;
@@ -41,6 +44,11 @@ const COMMON: &[(&str, Test)] = tests! {
         an_image_that_cannot_run_a_script
         an_image_that_somebody_else_renames
         the_test_target_runs_containers;
+    build: images_are_built_and_written_down
+        an_image_for_each_architecture;
+    manifest: it_runs_without_the_catalog
+        the_very_image_that_is_meant;
+    clean: a_container_that_was_kept;
     scripts: the_places_a_script_expects
         the_checkout_is_as_it_was
         what_comes_out_belongs_to_the_user
@@ -79,6 +87,18 @@ const DOCKER: &[(&str, Test)] = tests! {
         the_build_context_of_an_entry
         an_image_that_cannot_be_had
         the_record_is_as_its_schema_says;
+    build: what_is_there_is_not_built
+        a_build_that_fails
+        names_that_clash
+        an_image_that_is_given
+        secrets_stay_out_of_the_manifest
+        an_interrupted_build;
+    manifest: nothing_is_built
+        the_same_entry_either_way
+        the_context_is_restored
+        an_image_that_is_not_here
+        the_test_target_runs_it;
+    clean: a_container_whose_run_goes_on;
     scripts: the_environment_is_what_is_documented
         tools_are_not_passed_over
         a_user_of_the_entrys_own
@@ -104,11 +124,13 @@ const ROOT: &[(&str, Test)] = tests! {
     scripts: as_a_user_of_the_docker_group;
     daemon: a_daemon_that_stops_meanwhile
         a_daemon_without_room;
+    clean: everything_that_is_left_over;
 };
 
 /// What needs a registry.
 const REGISTRY: &[(&str, Test)] = tests! {
     registry: images_are_pulled;
+    manifest: an_image_from_a_registry;
 };
 
 /// What became of the engines that a test asked for.

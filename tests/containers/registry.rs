@@ -11,14 +11,14 @@ use crate::common::eventually;
 use crate::engine::{Engine, Entry};
 
 /// Debian's registry, which Docker trusts on the loopback without TLS.
-struct Registry {
+pub(crate) struct Registry {
     server: Child,
-    address: String,
+    pub(crate) address: String,
     _dir: TempDir,
 }
 
 impl Registry {
-    fn start() -> Registry {
+    pub(crate) fn start() -> Registry {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // Whoever takes the port between here and there makes this test fail, not lie.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());

@@ -15,9 +15,10 @@ use super::login::Login;
 use super::run::csv_field;
 use crate::engine::{Cancel, Image, Slot};
 use crate::plan::{Build, Job};
+use crate::validate::argument_default;
 
 /// Label with the fingerprint.
-const FINGERPRINT: &str = "mad.build";
+pub(super) const FINGERPRINT: &str = "mad.build";
 /// File that the client writes the id of a new image to.
 const ID_FILE: &str = "image-id";
 
@@ -163,22 +164,16 @@ fn base_image(text: &str, build: &Build) -> Option<String> {
     if let Some(base) = build.args.get("BASE_DOCKER") {
         return Some(base.clone());
     }
-    let after = |line: &str, word: &str| {
+    let from = |line: &str| {
         let (first, rest) = line.trim_start().split_once(char::is_whitespace)?;
-        first.eq_ignore_ascii_case(word).then(|| rest.trim().to_owned())
+        first.eq_ignore_ascii_case("FROM").then(|| rest.to_owned())
     };
-    let declared = text.lines().find_map(|line| {
-        let declaration = after(line, "ARG")?;
-        let value = declaration.strip_prefix("BASE_DOCKER=")?;
-        Some(value.trim_matches(['"', '\'']).to_owned())
-    });
-    let from = || text.lines().find_map(|line| after(line, "FROM"));
     let named = || {
-        let from = from()?;
+        let from = text.lines().find_map(from)?;
         let image = from.split_whitespace().find(|word| !word.starts_with("--"))?.to_owned();
         Some(image).filter(|image| !image.contains('$') && image != "scratch")
     };
-    declared.or_else(named)
+    argument_default(text, "BASE_DOCKER").or_else(named)
 }
 
 #[cfg(test)]

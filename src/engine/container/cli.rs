@@ -125,13 +125,32 @@ impl Cli {
         };
         Err(CliError::Failed { command: command(), message, stdout })
     }
+
+    /// Asks about several things, of which some may be gone by now: the answer is about the
+    /// others.
+    ///
+    /// # Errors
+    /// As of [`Cli::ask`].
+    pub(super) fn ask_about(&self, args: &[&str], limit: Duration) -> Result<String, CliError> {
+        match self.ask(args, limit) {
+            Err(e) if e.is_missing() => match e {
+                CliError::Failed { stdout, .. } => Ok(stdout),
+                other => Err(other),
+            },
+            answer => answer,
+        }
+    }
 }
 
 impl CliError {
     /// Whether the engine says that the thing asked about is not there.
     pub(super) fn is_missing(&self) -> bool {
-        matches!(self, CliError::Failed { message, .. }
-            if message.to_lowercase().contains("no such") || message.contains("not known"))
+        // Not any "no such": a daemon's socket may be no such file.
+        let CliError::Failed { message, .. } = self else { return false };
+        let message = message.to_lowercase();
+        ["no such container", "no such image", "no such object", "not known"]
+            .iter()
+            .any(|words| message.contains(words))
     }
 }
 

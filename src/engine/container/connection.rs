@@ -63,6 +63,26 @@ impl Containers {
         Containers { cli: Cli::new(program), kind, version: String::new(), assumed: true }
     }
 
+    /// All engines of this host that answer, and what those said that are installed and do
+    /// not.
+    pub fn all() -> (Vec<&'static Containers>, Vec<String>) {
+        let (mut found, mut silent) = (Vec::<&Containers>::new(), Vec::new());
+        for (program, wanted) in
+            [("docker", ContainerProgram::Docker), ("podman", ContainerProgram::Podman)]
+        {
+            match Containers::here(wanted) {
+                // `docker` may have been Podman under another name.
+                Ok(engine) if found.iter().all(|other| other.kind != engine.kind) => {
+                    found.push(engine);
+                }
+                Ok(_) => {}
+                Err(why) if is_installed(program) => silent.push(why.clone()),
+                Err(_) => {}
+            }
+        }
+        (found, silent)
+    }
+
     fn reach(program: &str) -> Result<Containers, String> {
         let cli = Cli::new(program);
         let answer = cli.ask(&["version", "--format", "{{json .}}"], ANSWER_LIMIT);
@@ -91,4 +111,9 @@ impl Containers {
             || *BUILDX.get_or_init(|| self.cli.ask(&["buildx", "version"], ANSWER_LIMIT).is_ok());
         there.then_some(&[("DOCKER_BUILDKIT", "1")])
     }
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }

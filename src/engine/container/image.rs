@@ -12,7 +12,7 @@ use crate::contract::Exit;
 use crate::credentials::Credentials;
 use crate::engine::supervised::Launch;
 use crate::engine::{Cancel, Image, Slot};
-use crate::plan::{ContainerSpec, ImageSource, Job};
+use crate::plan::{ContainerSpec, Existing, ImageSource, Job};
 
 /// What the engine says of an image.
 #[derive(Debug, Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Inspected {
     #[serde(default)]
     pub repo_tags: Option<Vec<String>>,
     #[serde(default)]
-    pub repo_digests: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
     #[serde(default)]
     config: Value,
 }
@@ -57,17 +57,7 @@ impl Inspected {
 /// Looks at all of `names` in one go. An image that is not there is missing in the answer.
 pub(super) fn inspect(containers: &Containers, names: &[&str]) -> Result<Vec<Inspected>, CliError> {
     let args = [&["image", "inspect"], names].concat();
-    let text = match containers.cli.ask(&args, ANSWER_LIMIT) {
-        Ok(text) => text,
-        // The others are in the answer all the same.
-        Err(CliError::Failed { stdout, message, .. })
-            if message.to_lowercase().contains("no such image")
-                || message.contains("image not known") =>
-        {
-            stdout
-        }
-        Err(e) => return Err(e),
-    };
+    let text = containers.cli.ask_about(&args, ANSWER_LIMIT)?;
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
@@ -81,24 +71,41 @@ pub(in crate::engine) fn find_or_pull(
     containers: &Containers,
     credentials: &Credentials,
     job: &Job,
-    name: &str,
+    wanted: &Existing,
     slot: &Slot,
     cancel: &Cancel,
 ) -> Result<Image> {
-    let image = |found: &Inspected| Image {
+    let image = |name: &str, found: &Inspected| Image {
         name: name.to_owned(),
         id: found.id.clone(),
         digest: found.digest(),
-        ..Image::default()
+        dockerfile: wanted.dockerfile.clone(),
+        base: wanted.base.clone(),
+        base_digest: wanted.base_digest.clone(),
     };
-    if let Some(found) = inspect(containers, &[name])?.first() {
-        return Ok(image(found));
+    let name = wanted.name.as_str();
+    let mut places: Vec<(&str, &str)> = vec![(name, name)];
+    // The very image that is meant, should its name mean another one by now.
+    places.splice(..0, wanted.id.as_deref().map(|id| (id, name)));
+    places.extend(wanted.pull.as_deref().filter(|pull| *pull != name).map(|pull| (pull, pull)));
+    let asked: Vec<&str> = places.iter().map(|(asked, _)| *asked).collect();
+    let found = inspect(containers, &asked)?;
+    let mut here = places.iter().filter_map(|(asked, name)| Some((name, named(&found, asked)?)));
+    if let Some((name, found)) = here.next() {
+        return Ok(image(name, found));
     }
-    let login = Login::new(credentials, name, &slot.dir)?;
-    tool(containers, job, &["pull", name], login.environment(), slot, cancel)
-        .with_context(|| format!("cannot pull the image {name}"))?;
-    let found = inspect(containers, &[name])?;
-    Ok(image(found.first().with_context(|| format!("{name} was pulled and is not there"))?))
+    let Some(pull) = wanted.pull.as_deref() else {
+        bail!(
+            "the image {name} is not on this host, and the manifest has no `registry_image` to \
+             pull it from: push it there, or build it here (mad build)"
+        );
+    };
+    let login = Login::new(credentials, pull, &slot.dir)?;
+    tool(containers, job, &["pull", pull], login.environment(), slot, cancel)
+        .with_context(|| format!("cannot pull the image {pull}"))?;
+    let found = inspect(containers, &[pull])?;
+    let found = found.first().with_context(|| format!("{pull} was pulled and is not there"))?;
+    Ok(image(pull, found))
 }
 
 /// Runs the engine's client for as long as it takes; what it prints goes to the log.

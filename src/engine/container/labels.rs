@@ -48,7 +48,7 @@ pub fn leftovers(containers: &Containers) -> Result<Vec<Leftover>, CliError> {
         return Ok(Vec::new());
     }
     let args = [&["container", "inspect"], ids.as_slice()].concat();
-    let answer = containers.cli.ask(&args, ANSWER_LIMIT)?;
+    let answer = containers.cli.ask_about(&args, ANSWER_LIMIT)?;
     let found: Vec<Value> = serde_json::from_str(&answer).unwrap_or_default();
     let leftover = |value: &Value| {
         let labels = &value["Config"]["Labels"];

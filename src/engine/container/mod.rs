@@ -5,6 +5,7 @@
 //! where its image comes from in `image`.
 
 mod build;
+mod built;
 mod cli;
 mod connection;
 mod fingerprint;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use built::{BuiltHere, images_to_remove};
 pub use cli::{Cli, CliError};
 pub use connection::Containers;
 pub use labels::{Leftover, leftovers};
@@ -59,8 +61,8 @@ impl Engine for ContainerEngine {
             }
         }
         let image = match &spec.image {
-            ImageSource::Existing(name) => {
-                image::find_or_pull(containers, &spec.credentials, job, name, slot, cancel)?
+            ImageSource::Existing(wanted) => {
+                image::find_or_pull(containers, &spec.credentials, job, wanted, slot, cancel)?
             }
             ImageSource::Build(build) => build::build(containers, job, build, slot, cancel)?,
         };
@@ -123,6 +125,17 @@ impl Engine for ContainerEngine {
         }
         Ok(execution)
     }
+}
+
+/// The command that builds the image of `job`, as a person would type it, secrets as
+/// `***`; `None` if none is built. Where no engine answers it is that of the one that would
+/// be asked first.
+pub fn build_command(job: &Job) -> Option<String> {
+    let spec = job.container.as_ref()?;
+    let assumed = Containers::assumed(spec.program);
+    let command =
+        image::command(Containers::here(spec.program).as_ref().unwrap_or(&assumed), spec)?;
+    Some(job.masker().mask_str(&command).into_owned())
 }
 
 /// The commands that make the image of `job` and run it, as a person would type them: on this

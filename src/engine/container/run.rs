@@ -188,7 +188,7 @@ pub(super) fn command(containers: &Containers, job: &Job, spec: &ContainerSpec) 
     argv.environment(job);
     argv.0.extend(spec.options.iter().cloned());
     argv.0.push(match &spec.image {
-        ImageSource::Existing(name) => name.clone(),
+        ImageSource::Existing(image) => image.name.clone(),
         ImageSource::Build(build) => build.name.clone(),
     });
     argv.driver(job, spec);

@@ -7,15 +7,17 @@ use serde_json::{Map, Value, json};
 
 use super::root;
 use crate::engine::Image;
-use crate::plan::{MadengineSpec, Target};
+use crate::plan::{Existing, MadengineSpec, Target};
 
 /// Name of the file.
 pub(super) const MANIFEST: &str = "build_manifest.json";
 
 /// The manifest of an image that is not built, as madengine would write it for one, but
 /// with the whole entry (its own leaves out `multiple_results` and more).
-pub(super) fn of_image(spec: &MadengineSpec, name: &str) -> Value {
-    let registry_image = (spec.target == Target::Kubernetes).then_some(name);
+pub(super) fn of_image(spec: &MadengineSpec, image: &Existing) -> Value {
+    // A cluster has what is in a registry.
+    let registry_image = image.pull.as_ref().filter(|_| spec.target == Target::Kubernetes);
+    let name = registry_image.unwrap_or(&image.name);
     json!({
         "built_images": {
             name: {

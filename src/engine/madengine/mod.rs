@@ -17,7 +17,7 @@ use super::supervised::{self, Ended, Launch};
 use super::{Cancel, Container, Engine, Execution, Image, Prepared, Slot, work};
 use crate::contract::{Exit, Recorded, read_recorded};
 use crate::options::ContainerProgram;
-use crate::plan::{ImageSource, Job, MadengineSpec, Target, container_name};
+use crate::plan::{Existing, ImageSource, Job, MadengineSpec, Target, container_name};
 
 /// The program.
 const PROGRAM: &str = "madengine";
@@ -36,7 +36,7 @@ impl Engine for MadengineEngine {
     fn prepare(&self, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Prepared> {
         let spec = spec(job)?;
         let manifest = match &spec.image {
-            ImageSource::Existing(name) => manifest::of_image(spec, name),
+            ImageSource::Existing(image) => manifest::of_image(spec, image),
             ImageSource::Build(_) => build(job, spec, slot, cancel)?,
         };
         let mut image = manifest::image(&manifest).context("no image in the manifest")?;
@@ -210,8 +210,12 @@ fn identify(
         Err(why) => bail!("Docker does not answer: {why}"),
     };
     let logins = &spec.credentials;
-    let found = image::find_or_pull(containers, logins, job, &image.name, slot, cancel)?;
-    Ok(Image { id: found.id, digest: found.digest, ..image })
+    let wanted = match &spec.image {
+        ImageSource::Existing(wanted) => wanted.clone(),
+        ImageSource::Build(_) => Existing::named(image.name.clone()),
+    };
+    let found = image::find_or_pull(containers, logins, job, &wanted, slot, cancel)?;
+    Ok(Image { name: found.name, id: found.id, digest: found.digest, ..image })
 }
 
 /// What madengine recorded; its perf.csv is kept beside the log.
