@@ -15,7 +15,11 @@ set -m
 times=$1
 shift
 # Started again: somebody wants to look around.
-[[ ! -s $times ]] || exec sleep infinity
+if [[ -s $times ]]; then
+    trap 'exit 0' TERM
+    sleep infinity &
+    wait
+fi
 echo >"$times"
 
 pre=() post=() wrap=""

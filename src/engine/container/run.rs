@@ -241,6 +241,10 @@ impl Argv {
         self.pair("--workdir", spec.work_path());
         // The image may ask for a signal that the driver does not pass on.
         self.pair("--stop-signal", "SIGTERM");
+        // Podman would ask it to end, and wait, also where it is removed by force.
+        if containers.kind == Kind::Podman {
+            self.pair("--stop-timeout", "0");
+        }
         // The engine's own copy of the output costs time while it is measured, and disk.
         self.pair("--log-driver", "none");
         // The engines' 64 MiB are too few for data loaders and collectives; as much as a
