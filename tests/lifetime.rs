@@ -113,6 +113,19 @@ fn a_signal_ends_the_run_and_its_children() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    let fixture = sleeper("trap '' TERM");
+    let running = fixture.mad(&["benchmark", "--kill-grace", "3600"]).start();
+    started(&fixture);
+    running.signal("INT");
+    eventually("it is told", || running.said().contains("again: at once"));
+    running.signal("INT");
+    assert_eq!(running.wait().status, 130);
+    eventually("the script ends", || !alive(&marker(&fixture)));
+    next_run_works(&fixture);
+}
+
+#[test]
 fn a_signal_ends_the_test_target_and_its_children() {
     let fixture = sleeper("").entry("later", "echo 'performance: 1 x/s'", json!({}));
     let running = fixture.target(&["--test-threads", "2"]).start();
