@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::common::{Running, eventually, send, supervisor};
+use crate::common::{Running, alive, eventually, send, supervisor};
 use crate::engine::{Engine, Entry};
 
 /// Says that it has started and then sleeps for ever.
@@ -19,13 +19,14 @@ fn sleeper_with<'e>(engine: &'e Engine, before: &str, extra: Value) -> Entry<'e>
     engine.entry(&body, extra)
 }
 
-/// Starts `mad` and waits until the log `path` of its run holds a line `started`.
+/// Starts `mad` and waits until the log `path` of its run says `started`.
 fn start_mad(entry: &Entry<'_>, args: &[&str], path: &str) -> Running {
     let before = entry.fixture.runs().len();
     let running = entry.mad(args).start();
     let path = format!("{}/attempt-1/{path}/run.log", entry.name);
     let says_so = |run: &PathBuf| {
-        fs::read_to_string(run.join(&path)).is_ok_and(|text| text.lines().any(|l| l == "started"))
+        fs::read_to_string(run.join(&path))
+            .is_ok_and(|text| text.lines().any(|l| l.ends_with("started")))
     };
     eventually("it starts", || entry.fixture.runs().get(before).is_some_and(says_so));
     running
@@ -130,21 +131,15 @@ pub(crate) fn a_container_that_is_just_being_made(engine: &Engine) {
 
 pub(crate) fn a_signal_during_a_build(engine: &Engine) {
     let entry = engine.entry_without_image("echo 'performance: 1 x/s'", json!({}));
-    let text = format!("FROM {}\nRUN echo started; sleep 1000000", engine.base);
+    // A number that no other process sleeps for.
+    let seconds = format!("1000000.{}", entry.name.trim_start_matches('t').replace('-', ""));
+    let text = format!("FROM {}\nRUN echo started; sleep {seconds}", engine.base);
     entry.dockerfile("Dockerfile", "{}", &text);
     let running = start_mad(&entry, &["benchmark"], "build");
+    assert!(alive(&seconds));
     running.signal("TERM");
     running.wait().says(&["cancelled"]);
-    // A container of the build has the labels of its base.
-    let filter = format!("label={}", engine.label());
-    let of_build = |id: &str| {
-        let command = engine.ask(&["inspect", "--format", "{{.Config.Cmd}}", id]);
-        command.contains("sleep 1000000")
-    };
-    eventually("the build's container is gone", || {
-        let all = engine.ask(&["ps", "-aq", "--filter", &filter]);
-        !all.lines().any(|id| engine.try_ask(&["inspect", id]).is_ok() && of_build(id))
-    });
+    eventually("the build is ended", || !alive(&seconds));
 }
 
 pub(crate) fn a_killed_harness(engine: &Engine) {
