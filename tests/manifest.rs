@@ -255,7 +255,7 @@ fn what_would_be_built() {
     let fixture = catalog();
     let plan = |args: &[&str]| bare(&fixture, &[&["build", "--plan"], args].concat());
     let mut text = plan(&["image"]).exits(0).stdout;
-    text += &plan(&["both", "-a", "gfx90a,gfx942"]).exits(0).stdout;
+    text += &plan(&["both", "-a", "gfx90a, gfx942,", "-a", "gfx90a"]).exits(0).stdout;
     text += &plan(&["both", "-c", "{'gpu_vendor': 'nvidia'}"]).exits(0).stdout;
     text += &plan(&["both", "--use-image", "base:1"]).exits(0).stdout;
     text += &plan(&[]).exits(2).stdout;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
+use indexmap::IndexSet;
 use serde_json::{Value, json};
 
 use super::{Exit, Global, print, print_json, select, whole_catalog};
@@ -97,16 +98,7 @@ impl Build {
         // What this host has is no reason to build one image rather than another.
         let mut machine = Machine::cached(&self.run_dir.join("cache"));
         machine.gpus.clear();
-        let variants: Vec<RunOptions> = match self.target_arch.as_slice() {
-            [] => vec![options],
-            archs => {
-                let variant = |arch: &String| RunOptions {
-                    target_arch: Some(arch.clone()),
-                    ..options.clone()
-                };
-                archs.iter().map(variant).collect()
-            }
-        };
+        let variants = self.variants(options);
         let credentials = Credentials::load(&global.root)?;
         for warning in credentials.warnings() {
             tracing::warn!("{warning}");
@@ -130,6 +122,18 @@ impl Build {
             return print_plan(global, &planners, &models);
         }
         self.build(global, &planners, &models)
+    }
+
+    /// The options for each architecture that is asked for, once.
+    fn variants(&self, options: RunOptions) -> Vec<RunOptions> {
+        let archs = self.target_arch.iter().map(|arch| arch.trim()).filter(|a| !a.is_empty());
+        let archs: IndexSet<&str> = archs.collect();
+        if archs.is_empty() {
+            return vec![options];
+        }
+        let variant =
+            |arch: &str| RunOptions { target_arch: Some(arch.to_owned()), ..options.clone() };
+        archs.into_iter().map(variant).collect()
     }
 
     /// The entries to build images of.
