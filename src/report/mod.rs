@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Source`] (a run directory, perf.csv, perf_entry_super.json: whatever
 //! it is becomes [`Reading`]s), [`Rules`] (which way is better, and how that is known),
-//! [`Report`] (the answer as data), and its forms: [`text`], [`markdown`]; JSON
+//! [`Report`] (the answer as data), and its forms: [`text`], [`markdown`], [`html`]; JSON
 //! is the [`Report`] itself.
 
 mod build;
@@ -11,6 +11,7 @@ mod compare;
 mod csv_file;
 mod headline;
 mod history;
+mod html;
 mod json_file;
 mod markdown;
 mod model;
@@ -22,6 +23,7 @@ mod source;
 mod text;
 
 pub use collect::{HISTORY, SERIES_MAX};
+pub use html::html;
 pub use markdown::{MARKDOWN_MAX, markdown};
 pub use model::{
     Conclusion, Kind, Knowledge, Origin, Point, Report, Row, SCHEMA, Series, Status, Summary,
