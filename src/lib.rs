@@ -19,7 +19,8 @@
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
 //!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs.
-//! * [`run`]: ties these together; [`results`]: what it leaves behind.
+//! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
+//!   that says.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.
 
@@ -40,6 +41,7 @@ pub mod options;
 pub mod plan;
 pub mod record;
 pub mod regress;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod schema;

@@ -24,11 +24,13 @@ pub enum Document {
     Machine,
     /// `build_manifest.json`.
     Manifest,
+    /// `mad report --format json`.
+    Report,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 8] = [
+    pub const ALL: [Document; 9] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -37,6 +39,7 @@ impl Document {
         Document::Case,
         Document::Machine,
         Document::Manifest,
+        Document::Report,
     ];
 
     /// Its word on the command line and in file names.
@@ -50,6 +53,7 @@ impl Document {
             Document::Case => "case",
             Document::Machine => "machine",
             Document::Manifest => "manifest",
+            Document::Report => "report",
         }
     }
 }
@@ -65,6 +69,7 @@ pub fn text(document: Document) -> String {
         Document::Case => schema_for!(crate::record::CaseRecord),
         Document::Machine => schema_for!(crate::machine::Machine),
         Document::Manifest => schema_for!(crate::manifest::Manifest),
+        Document::Report => schema_for!(crate::report::Report),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -11,6 +11,7 @@ use crate::machine::Machine;
 use crate::options::RunOptions;
 use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
+use crate::report::Rules;
 use crate::run::{SKIPPED_MODEL, Session, inputs};
 
 /// Run entries, judge them, write the results.
@@ -87,7 +88,7 @@ impl Benchmark {
             let document = json!({ "schema": "mad-benchmark/1", "run": run, "exit": exit.code(), "cases": cases });
             print_json(&document)?;
         } else {
-            print(&report::text(&cases))?;
+            print(&report::of_run(session.dir(), &Rules::new(catalog))?)?;
             let junit = options.run_dir.join("junit.xml");
             print(&format!(
                 "results: {}, {}\nrecords: {}\n",

@@ -114,7 +114,7 @@ enum Command {
     /// The accepted numbers
     #[command(subcommand)]
     Baseline(baseline::BaselineCommand),
-    /// Summarise a run
+    /// Summarise results, or compare them with earlier ones
     Report(report::Report),
     /// Describe this host, in the form that --machine reads
     Machine(machine::MachineCommand),
@@ -182,7 +182,9 @@ fn colour(stream: &impl IsTerminal) -> bool {
 
 /// Prints `text`; a reader that has gone away (`… | head`) is no failure.
 fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = std::io::stdout().lock();
+    // Flushed, because what fails when the program ends fails unseen.
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }

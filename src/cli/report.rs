@@ -1,157 +1,142 @@
-//! `mad report`: what a Run measured and what was made of it.
+//! `mad report`: what results say, alone or against earlier ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
-use super::{Exit, Global, print, print_json};
-use crate::record::{CaseRecord, CaseStatus, RunDir, Stage};
-use crate::results::{Table, junit_xml};
+use super::{Exit, Global, load, print};
+use crate::catalog::CATALOG_FILE;
+use crate::diagnostic::Diagnostic;
+use crate::record::{CaseStatus, RunDir, write_atomically};
+use crate::report::{self, Rules, Source};
+use crate::results::junit_xml;
 
-/// Summarise a run.
+/// Summarise results, or compare them with earlier ones.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status:
+  0 ok · 1 something failed, is missing, or is suspected of being slower ·
+  4 results that cannot be read · 5 a comparison with a confirmed regression
+
+Examples:
+  mad report                                   the latest run
+  mad report perf.csv                          what madengine or `mad benchmark` wrote
+  mad report latest 20261122T221904.512Z-4711  the latest run against an earlier one
+  mad report perf.csv main/perf.csv --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+  mad report -o report.html                    one page, to be opened in a browser")]
 pub(super) struct Report {
-    /// Run id, run directory, or `latest`
+    /// `latest`, a run id or directory, perf.csv, perf_entry_super.json
     #[arg(value_name = "RESULTS", default_value = "latest")]
     results: String,
-    /// How it is written
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// Earlier results to compare them with
+    #[arg(value_name = "COMPARE_TO")]
+    compare_to: Option<String>,
+    /// How it is written [default: what the ending of FILE says, otherwise text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write it to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Where runs are
     #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
     run_dir: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    #[default]
     Text,
+    Markdown,
     Json,
+    Html,
     Junit,
+}
+
+impl Format {
+    /// What the ending of a file's name says.
+    fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()? {
+            "md" => Some(Format::Markdown),
+            "json" => Some(Format::Json),
+            "html" | "htm" => Some(Format::Html),
+            "xml" => Some(Format::Junit),
+            _ => None,
+        }
+    }
 }
 
 impl Report {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
-        let run = RunDir::find(&self.run_dir, &self.results)?;
-        let mut cases = run.cases()?;
-        cases.sort_by(|a, b| (a.stage, &a.name).cmp(&(b.stage, &b.name)));
-        match (global.json, self.format) {
-            (true, _) | (_, Format::Json) => {
-                let document =
-                    json!({ "schema": "mad-report/1", "run": run.read_run()?, "cases": cases });
-                print_json(&document)?;
-            }
-            (_, Format::Junit) => print(&String::from_utf8_lossy(&junit_xml(&cases)?))?,
-            (_, Format::Text) => {
-                print(&format!("run {}\n", run.id))?;
-                print(&text(&cases))?;
-            }
+        let output = self.output.as_deref();
+        let format = match self.format.or_else(|| output.and_then(Format::of)) {
+            Some(format) => format,
+            None if global.json && output.is_none() => Format::Json,
+            None => Format::Text,
+        };
+        let source = Source::open(&self.results, &self.run_dir)?;
+        let other = self.compare_to.as_ref().map(|name| Source::open(name, &self.run_dir));
+        if format == Format::Junit && (other.is_some() || source.run.is_none()) {
+            bail!("JUnit is about the cases of one run: name a run, and nothing to compare with");
         }
-        let failed = cases.iter().any(|c| c.status == CaseStatus::Failed);
-        Ok(if failed { Exit::Findings } else { Exit::Ok })
-    }
-}
-
-/// The table of a Run: one line per metric, then what needs words.
-pub(super) fn text(cases: &[CaseRecord]) -> String {
-    let mut table = Table::new(["MODEL", "STATUS", "PERFORMANCE", "METRIC", "CHANGE", "VERDICT"]);
-    let mut words = String::new();
-    let mut any = false;
-    let mut new = Vec::new();
-    for bench in cases.iter().filter(|c| c.stage == Stage::Bench) {
-        any = true;
-        let regress = cases.iter().find(|c| c.stage == Stage::Regress && c.model == bench.model);
-        for one in measurements(bench) {
-            let judged = regress.into_iter().flat_map(measurements).find(|r| r.id == one.id);
-            let metrics = metrics(one.properties);
-            if metrics.is_empty() {
-                let blank = String::new;
-                table.row([one.id.into(), one.status.into(), blank(), blank(), blank(), blank()]);
-            }
-            for metric in metrics {
-                let verdict = judged
-                    .as_ref()
-                    .and_then(|r| property(r.properties, &format!("verdict.{}", metric.key)));
-                table.row([
-                    one.id.to_owned(),
-                    one.status.to_owned(),
-                    metric.value,
-                    metric.key,
-                    metric.change,
-                    verdict.unwrap_or("-").to_owned(),
-                ]);
-            }
+        let plots = global.json || matches!(format, Format::Html | Format::Json);
+        let source = if plots { source.with_history(&self.run_dir)? } else { source };
+        let report = report(source, other.transpose()?, global);
+        let report = if plots { report.with_change_points() } else { report };
+        let beside = output.and_then(Path::parent).unwrap_or(Path::new(""));
+        let written = match format {
+            Format::Text => report::text(&report).into_bytes(),
+            Format::Markdown => report::markdown(&report).into_bytes(),
+            Format::Json => json(&report)?.into_bytes(),
+            Format::Html => report::html(&report, beside)?.into_bytes(),
+            Format::Junit => junit_xml(&report.cases)?,
+        };
+        match output {
+            Some(path) => write_atomically(path, &written)?,
+            None if global.json => {}
+            None => print(&String::from_utf8_lossy(&written))?,
         }
-        for case in [Some(bench), regress].into_iter().flatten() {
-            let repeated = case.stage == Stage::Regress && case.message == bench.message;
-            if case.kind == "no-baseline" && case.status == CaseStatus::Ignored {
-                // What failed cannot be accepted.
-                if bench.status == CaseStatus::Passed {
-                    new.push(case.model.as_str());
-                }
-            } else if !case.message.is_empty() && !repeated {
-                let message = case.message.replace('\n', "\n    ");
-                words.push_str(&format!("\n{}\n    {message}\n", case.name));
+        match output {
+            _ if global.json => print(&json(&report)?)?,
+            Some(path) if !global.quiet => {
+                print(&format!("{}\nwritten to {}\n", report.headline, path.display()))?;
             }
-        }
-    }
-    if !new.is_empty() {
-        let ids = shell_words::join(&new);
-        words.push_str(&format!("\nno baseline yet; accept this run: mad baseline accept {ids}\n"));
-    }
-    match any {
-        true => format!("{table}{words}"),
-        false => "nothing was measured in this run\n".to_owned(),
-    }
-}
-
-struct Metric {
-    key: String,
-    value: String,
-    change: String,
-}
-
-/// What a case says about one Measurement.
-struct Measured<'c> {
-    id: &'c str,
-    status: &'c str,
-    properties: &'c [(String, String)],
-}
-
-/// The Measurements of a case: one, or one per image, each begun by its `id` and `status`.
-fn measurements(case: &CaseRecord) -> Vec<Measured<'_>> {
-    let mut of_images = case.properties.chunk_by(|_, (key, _)| key != "id").peekable();
-    if of_images.peek().is_none_or(|first| first[0].0 != "id") {
-        let status = case.status.word();
-        return vec![Measured { id: &case.model, status, properties: &case.properties }];
-    }
-    let text = |properties, key| property(properties, key).unwrap_or_default();
-    of_images
-        .map(|p| Measured { id: text(p, "id"), status: text(p, "status"), properties: p })
-        .collect()
-}
-
-/// The metrics in the properties of a Measurement, which are written in groups that begin
-/// with `metric`.
-fn metrics(properties: &[(String, String)]) -> Vec<Metric> {
-    let mut metrics: Vec<Metric> = Vec::new();
-    for (key, value) in properties {
-        match (key.as_str(), metrics.last_mut()) {
-            ("metric", _) => metrics.push(Metric {
-                key: value.clone(),
-                value: String::new(),
-                change: String::new(),
-            }),
-            ("value", Some(metric)) => metric.value.clone_from(value),
-            ("change", Some(metric)) => metric.change.clone_from(value),
             _ => {}
         }
+        Ok(exit_of(&report))
     }
-    metrics
 }
 
-fn property<'p>(properties: &'p [(String, String)], key: &str) -> Option<&'p str> {
-    properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+fn exit_of(report: &report::Report) -> Exit {
+    let failed = report.cases.iter().any(|c| c.status == CaseStatus::Failed);
+    let mut exit = if failed || report.has_failures() { Exit::Findings } else { Exit::Ok };
+    if report.has_regressions() {
+        exit = exit.max(Exit::Regression);
+    }
+    exit
+}
+
+fn json(report: &report::Report) -> Result<String> {
+    Ok(serde_json::to_string_pretty(report)? + "\n")
+}
+
+fn report(mut source: Source, other: Option<Source>, global: &Global) -> report::Report {
+    // Reports are also made where there is no catalog.
+    let root = &global.root;
+    if !root.join(CATALOG_FILE).exists() && !root.join("scripts").is_dir() {
+        return report::Report::new(source, other, &Rules::default());
+    }
+    let catalog = load(global);
+    if catalog.file_problems().any(Diagnostic::is_error) {
+        source.notes.push(
+            "the catalog cannot be read as a whole, what it says about metrics may be missing \
+             here; `mad validate` says more"
+                .to_owned(),
+        );
+    }
+    report::Report::new(source, other, &Rules::new(catalog))
+}
+
+/// The text of a run that just ended.
+pub(super) fn of_run(run: &RunDir, rules: &Rules<'_>) -> Result<String> {
+    Ok(report::text(&report::Report::new(Source::run(run)?, None, rules)))
 }

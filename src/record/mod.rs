@@ -167,17 +167,32 @@ impl RunDir {
             let newest = newest_attempt(dir)?;
             Some(attempt_dir(dir, newest).join("measurement.json"))
         })?;
-        for m in &all {
-            ensure!(
-                m.schema == MEASUREMENT_SCHEMA,
-                "the measurement of {} in run {} has the format {}, this version reads \
-                 {MEASUREMENT_SCHEMA}; measure again, or use the version that wrote it",
-                m.id,
-                self.id,
-                m.schema
-            );
-        }
+        all.iter().try_for_each(|m| self.check_format(m))?;
         Ok(all)
+    }
+
+    /// The newest Measurement of one entry of the Run.
+    ///
+    /// # Errors
+    /// When the record is broken.
+    pub fn measurement(&self, id: &str) -> Result<Option<Measurement>> {
+        let dir = self.model(id);
+        let Some(newest) = newest_attempt(&dir) else { return Ok(None) };
+        let found = read_json(&attempt_dir(&dir, newest).join("measurement.json"))?;
+        found.iter().try_for_each(|m| self.check_format(m))?;
+        Ok(found)
+    }
+
+    fn check_format(&self, m: &Measurement) -> Result<()> {
+        ensure!(
+            m.schema == MEASUREMENT_SCHEMA,
+            "the measurement of {} in run {} has the format {}, this version reads \
+             {MEASUREMENT_SCHEMA}; measure again, or use the version that wrote it",
+            m.id,
+            self.id,
+            m.schema
+        );
+        Ok(())
     }
 
     fn read_all<T: DeserializeOwned>(

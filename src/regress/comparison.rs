@@ -138,9 +138,10 @@ impl<'a> Comparison<'a> {
             None => "spread unknown".to_owned(),
         };
         format!(
-            "{} is {} {word} the accepted {} ({}, {spread})",
+            "{} is {} {word} the {} {} ({}, {spread})",
             number(self.current),
             self.size(self.worse.abs()),
+            self.policy.reference,
             number(self.noise.center),
             count(runs, "run"),
         )

@@ -16,10 +16,14 @@ pub struct Policy {
     /// Fresh Executions that must all agree before a suspicion becomes a regression;
     /// 0 makes the first suspicion final.
     pub max_confirmations: u32,
+    /// What the other side is called in sentences: `accepted`, or `earlier` where nobody
+    /// accepted it.
+    pub reference: &'static str,
 }
 
 impl Default for Policy {
-    /// Direction unknown, tolerance 5 %, no floor, confidence 99 %, three confirmations.
+    /// Direction unknown, tolerance 5 %, no floor, confidence 99 %, three confirmations,
+    /// against accepted runs.
     fn default() -> Self {
         Self {
             direction: Direction::Unknown,
@@ -27,6 +31,7 @@ impl Default for Policy {
             floor: None,
             confidence: 0.99,
             max_confirmations: 3,
+            reference: "accepted",
         }
     }
 }

@@ -19,6 +19,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             floor,
             confidence,
             max_confirmations,
+            ..Policy::default()
         },
     )
 }
@@ -146,7 +147,9 @@ proptest! {
         let policy = if sane {
             Policy { direction, ..Policy::default() }
         } else {
-            Policy { direction, tolerance, floor, confidence, max_confirmations: 2 }
+            let max_confirmations = 2;
+            let rest = Policy::default();
+            Policy { direction, tolerance, floor, confidence, max_confirmations, ..rest }
         };
         let Some(verdict) = settle(&baseline, &current, &fresh, &policy) else { return Ok(()) };
         let numbers = [

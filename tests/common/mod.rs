@@ -4,6 +4,7 @@
 // Every test target compiles this module, and none uses all of it.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
+mod hostile;
 mod process;
 mod read;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use hostile::{HOSTILE, hostile};
 pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
 pub use read::{check, json_file, redact};
 
