@@ -17,7 +17,8 @@
 //! * [`data`]: the data sets an entry names, and getting them here.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
-//!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs.
+//!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs,
+//!   and an index of them.
 //! * [`run`]: ties these together; [`results`]: what it leaves behind.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.

@@ -22,11 +22,13 @@ pub enum Document {
     Case,
     /// `mad machine`.
     Machine,
+    /// `mad history --json`.
+    History,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 7] = [
+    pub const ALL: [Document; 8] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -34,6 +36,7 @@ impl Document {
         Document::Verdict,
         Document::Case,
         Document::Machine,
+        Document::History,
     ];
 
     /// Its word on the command line and in file names.
@@ -46,6 +49,7 @@ impl Document {
             Document::Verdict => "verdict",
             Document::Case => "case",
             Document::Machine => "machine",
+            Document::History => "history",
         }
     }
 }
@@ -60,6 +64,7 @@ pub fn text(document: Document) -> String {
         Document::Verdict => schema_for!(crate::run::VerdictRecord),
         Document::Case => schema_for!(crate::record::CaseRecord),
         Document::Machine => schema_for!(crate::machine::Machine),
+        Document::History => schema_for!(crate::history::HistoryReport),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -269,6 +269,7 @@ fn every_command_explains_itself() {
         "baseline diff",
         "baseline rm",
         "report",
+        "history",
         "machine",
         "schema",
         "__test-target",

@@ -4,6 +4,7 @@
 mod baseline;
 mod benchmark;
 mod discover;
+mod history;
 mod machine;
 mod plan;
 mod report;
@@ -110,6 +111,8 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Summarise a run
     Report(report::Report),
+    /// Past runs, and what changed
+    History(history::History),
     /// Describe this host, in the form that --machine reads
     Machine(machine::MachineCommand),
     /// Print a JSON Schema
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Benchmark(c) => c.run(global),
         Command::Baseline(c) => c.run(global),
         Command::Report(c) => c.run(global),
+        Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
     };
