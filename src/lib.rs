@@ -18,7 +18,8 @@
 //! * [`manifest`]: images that were built, on their way to the host that runs them.
 //! * [`engine`]: runs a Job. [`contract`]: what its log and CSV say, as Samples.
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
-//!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs.
+//!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs,
+//!   and an index of them.
 //! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
 //!   that says.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into

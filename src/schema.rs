@@ -26,11 +26,13 @@ pub enum Document {
     Manifest,
     /// `mad report --format json`.
     Report,
+    /// `mad history --json`.
+    History,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 9] = [
+    pub const ALL: [Document; 10] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -40,6 +42,7 @@ impl Document {
         Document::Machine,
         Document::Manifest,
         Document::Report,
+        Document::History,
     ];
 
     /// Its word on the command line and in file names.
@@ -54,6 +57,7 @@ impl Document {
             Document::Machine => "machine",
             Document::Manifest => "manifest",
             Document::Report => "report",
+            Document::History => "history",
         }
     }
 }
@@ -70,6 +74,7 @@ pub fn text(document: Document) -> String {
         Document::Machine => schema_for!(crate::machine::Machine),
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
+        Document::History => schema_for!(crate::history::HistoryReport),
     };
     format!("{:#}\n", schema.to_value())
 }

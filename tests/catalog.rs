@@ -271,6 +271,7 @@ fn every_command_explains_itself() {
         "baseline diff",
         "baseline rm",
         "report",
+        "history",
         "machine",
         "schema",
         "__test-target",

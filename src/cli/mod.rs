@@ -6,6 +6,7 @@ mod benchmark;
 mod build;
 mod clean;
 mod discover;
+mod history;
 mod machine;
 mod plan;
 mod report;
@@ -116,6 +117,8 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Summarise results, or compare them with earlier ones
     Report(report::Report),
+    /// Past runs, and what changed
+    History(history::History),
     /// Describe this host, in the form that --machine reads
     Machine(machine::MachineCommand),
     /// Print a JSON Schema
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),
         Command::Report(c) => c.run(global),
+        Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
     };

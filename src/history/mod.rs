@@ -1,8 +1,11 @@
-//! Statistics of a series of past results: where its level shifted and stayed shifted.
+//! Past runs, and what changed.
 //!
-//! Pure functions, no I/O. [`change_points`] reads one metric's values, oldest first.
+//! [`History`] answers questions from an index of the records of all runs, which it keeps up to
+//! date: one SQLite file beside them that can always be made anew. A [`HistoryReport`] has, for
+//! each metric, where its level shifted and stayed shifted ([`change_points`]), and how it
+//! drifts since ([`trend`]); both are pure functions over one metric's values, oldest first.
 //!
-//! # The rule
+//! # The rule of change points
 //!
 //! A shift is a change point when the levels next to it, medians of up to [`LEVEL_WINDOW`]
 //! values on either side, are at least [`LEAST_STANDARD_ERRORS`] standard errors apart. That is
@@ -33,12 +36,26 @@
 //! levels. They are kept out by a penalty about three times what independent noise needs, and
 //! by a noise that is measured over whole segments, waves included.
 
+mod ask;
 mod changepoint;
+mod ingest;
 #[cfg(test)]
 mod properties;
+mod report;
 mod segmentation;
+mod store;
+mod text;
+mod timeline;
+mod trend;
 
+pub use ask::{Answer, History, Missing, Query};
 pub use changepoint::{
     CANDIDATE_PENALTY, ChangePoint, Changes, LEAST_LEVEL, LEAST_STANDARD_ERRORS, LEVEL_WINDOW,
     change_points,
 };
+pub use report::{
+    AcceptedRun, Entry, Group, HISTORY_SCHEMA, HistoryReport, Level, Series, Shift, WithoutNumbers,
+};
+pub use store::{IndexError, VERSION};
+pub use text::{detail, overview};
+pub use trend::{LEAST_TREND, Slope, TREND_CONFIDENCE, TREND_WINDOW, Trend, trend};

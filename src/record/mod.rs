@@ -14,6 +14,7 @@
 //! whatever dies in between, what is there can be read.
 
 mod atomic;
+mod attempts;
 mod types;
 
 use std::fs::{self, File};
@@ -26,6 +27,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 pub use atomic::{write_atomically, write_json};
+pub use attempts::{AttemptFiles, attempts};
 pub use types::{
     CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, Provenance,
     RunRecord, Stage,

@@ -53,4 +53,5 @@ pub use direction::{DIRECTION_RULES, Direction, DirectionRule, infer, inference_
 pub use judge::judge;
 pub use limit::{ASSUMED_WEIGHT, WINDOW, median};
 pub use policy::Policy;
+pub(crate) use text::{count, number, percent};
 pub use verdict::{Outcome, Verdict};

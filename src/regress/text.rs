@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// Four significant digits, scientific outside 0.001 … 10 million.
-pub(super) fn number(x: f64) -> String {
+pub(crate) fn number(x: f64) -> String {
     let size = x.abs();
     if size != 0.0 && !(1e-3..1e7).contains(&size) {
         return format!("{x:.3e}");
@@ -15,13 +15,13 @@ pub(super) fn number(x: f64) -> String {
 }
 
 /// A relative change as a percentage with one decimal.
-pub(super) fn percent(x: f64) -> String {
+pub(crate) fn percent(x: f64) -> String {
     let percent = x * 100.0;
     if percent.abs() < 1e4 { format!("{percent:.1} %") } else { format!("{percent:.1e} %") }
 }
 
 /// `1 run`, `2 runs`.
-pub(super) fn count(n: usize, word: &str) -> String {
+pub(crate) fn count(n: usize, word: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {word}{plural}")
 }

@@ -1,0 +1,118 @@
+//! `mad history`: past runs, and what changed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Exit, Global, colour, load, print, print_json};
+use crate::catalog::Catalog;
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::history::{Answer, History as Runs, HistoryReport, Missing, Query, detail, overview};
+use crate::run::store;
+use crate::validate::render_text;
+
+/// Past runs and what changed: level, trend, change points, who accepted what.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Numbers of different units, classes of machines, GPU counts or precisions are never put
+together. Runs that are new are taken into the index first; it can always be made anew.
+
+Examples:
+  mad history                     all models, a line each
+  mad history rust_gemm           one model: level, trend, change points
+  mad history rust_gemm --last 100 --machine-class cpu-amd-epyc-9654-384t
+  mad history --json              the same for programs
+  mad history --rebuild           make the index anew from the records")]
+pub(super) struct History {
+    /// The entry, or one variant of it (`name:arg=value`); all models without
+    model: Option<String>,
+    /// Only this class of machines
+    #[arg(long, value_name = "CLASS")]
+    machine_class: Option<String>,
+    /// Measurements to show one by one, the newest
+    #[arg(long, value_name = "N", default_value = "40",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    last: u32,
+    /// Make the index anew from the records
+    #[arg(long)]
+    rebuild: bool,
+    /// Where the index is [default: history.sqlite in the run directory]
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Where runs are
+    #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
+    run_dir: PathBuf,
+}
+
+impl History {
+    pub(super) fn run(&self, global: &Global) -> Result<Exit> {
+        let catalog = load(global);
+        let broken: Vec<Diagnostic> =
+            catalog.file_problems().filter(|p| p.is_error()).cloned().collect();
+        // The past needs no entries, but mad.toml says where baselines are.
+        if !broken.is_empty() {
+            eprint!("{}", render_text(&broken, catalog, colour(&std::io::stderr())));
+        }
+        let query = Query {
+            model: self.model.clone(),
+            machine_class: self.machine_class.clone(),
+            last: self.last as usize,
+            rebuild: self.rebuild,
+        };
+        let runs = Runs::new(&self.run_dir, self.database.as_deref());
+        let Answer { report, missing } = runs.ask(&store(catalog), &query)?;
+        let exit = missing.as_ref().map_or(Exit::Ok, |missing| {
+            eprintln!("error: {}", self.explain(missing, catalog));
+            Exit::NoMatch
+        });
+        for note in &report.notes {
+            eprintln!("warning: {note}");
+        }
+        for problem in &report.problems {
+            eprintln!("error: {problem}");
+        }
+        if global.json {
+            print_json(&serde_json::to_value(&report)?)?;
+        } else if exit == Exit::Ok {
+            self.show(&report)?;
+        }
+        let sound = report.problems.is_empty() && broken.is_empty();
+        Ok(if sound { exit } else { exit.max(Exit::Findings) })
+    }
+
+    fn show(&self, report: &HistoryReport) -> Result<()> {
+        if report.series.is_empty() && report.without_numbers.is_empty() {
+            eprintln!("no measurements below {}: mad benchmark", report.run_dir.display());
+        }
+        print(&if self.model.is_some() { detail(report) } else { overview(report) })
+    }
+
+    /// Says what is there instead of what was asked for.
+    fn explain(&self, missing: &Missing, catalog: &Catalog) -> String {
+        let place = self.run_dir.display();
+        let model = self.model.as_deref().unwrap_or("any model");
+        match missing {
+            Missing::MachineClass(known) => {
+                let class = self.machine_class.as_deref().unwrap_or_default();
+                let known = known.join(", ");
+                format!("no run below {place} measured {model} on {class}; there are: {known}")
+            }
+            Missing::Model(_) if catalog.models.iter().any(|m| m.name == model) => {
+                let word = shell_words::quote(model);
+                format!("no run below {place} has measured {model} yet: mad benchmark {word}")
+            }
+            Missing::Model(known) => {
+                let entries = catalog.models.iter().map(|m| m.name.as_str());
+                let near = did_you_mean(model, known.iter().map(String::as_str).chain(entries));
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`mad history` lists what there is".to_owned(),
+                };
+                format!(
+                    "no run below {place} has measured `{model}`, and no entry is called so; {hint}"
+                )
+            }
+        }
+    }
+}

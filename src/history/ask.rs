@@ -1,0 +1,208 @@
+//! Asking the index, whatever state it is in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rusqlite::ErrorCode;
+
+use super::ingest::ingest;
+use super::report::{HISTORY_SCHEMA, HistoryReport, baseline};
+use super::store::{Index, IndexError};
+use crate::baseline::Store;
+
+/// The runs of a run directory, asked through their index.
+#[derive(Debug, Clone)]
+pub struct History {
+    base: PathBuf,
+    database: PathBuf,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// A model's id, or the name of an entry, which means all its variants; all models without.
+    pub model: Option<String>,
+    /// Only this class of machines.
+    pub machine_class: Option<String>,
+    /// Measurements to tell one by one, at most: the newest.
+    pub last: usize,
+    /// Whether to forget the index and to read all records again.
+    pub rebuild: bool,
+}
+
+/// An answer, perhaps an empty one.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What was found.
+    pub report: HistoryReport,
+    /// What was asked for and is not there.
+    pub missing: Option<Missing>,
+}
+
+/// Something that no run has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// The model; with all models there are.
+    Model(Vec<String>),
+    /// The class of machines; with those on which the model ran.
+    MachineClass(Vec<String>),
+}
+
+impl History {
+    /// The history of the runs below `base`; its index is in `database`, or in
+    /// `history.sqlite` beside them.
+    pub fn new(base: &Path, database: Option<&Path>) -> History {
+        let database = database.map_or_else(|| base.join("history.sqlite"), Path::to_owned);
+        History { base: base.to_owned(), database }
+    }
+
+    /// Takes in what is new and answers `query`. An index that is damaged is moved aside and
+    /// made anew; one that is locked or cannot be written is replaced by one in memory, from
+    /// the records. The report says so.
+    ///
+    /// # Errors
+    /// When the index is of a newer version or another program's, or cannot be rebuilt though
+    /// that was asked for.
+    pub fn ask(&self, store: &Store, query: &Query) -> Result<Answer> {
+        let mut notes = Vec::new();
+        if !self.database.exists() && !self.base.join("runs").exists() {
+            return Ok(self.answer(Index::in_memory()?, store, query, notes)?);
+        }
+        let (trouble, error) = match self.from_file(store, query, &notes) {
+            Ok(answer) => return Ok(answer),
+            Err(IndexError::Sql(e)) => (Trouble::of(&e), e),
+            Err(e) => return Err(e.into()),
+        };
+        let path = self.database.display();
+        match trouble {
+            Trouble::Damaged => {
+                let aside = move_aside(&self.database)
+                    .with_context(|| format!("{path} is damaged ({error}), and must go"))?;
+                notes.push(format!(
+                    "{path} is damaged ({error}): moved to {}, and made anew from the records; \
+                     what it knew of runs that were removed is not in the new one",
+                    aside.display()
+                ));
+                return Ok(self.from_file(store, query, &notes)?);
+            }
+            _ if query.rebuild => bail!("cannot rebuild {path}: {error}"),
+            Trouble::Locked => notes.push(format!(
+                "{path} is held by another process ({error}); this answer is from the records alone"
+            )),
+            Trouble::Unwritable => notes.push(format!(
+                "{path} cannot be written ({error}); this answer is from the records alone"
+            )),
+            Trouble::Other => return Err(error).with_context(|| format!("cannot use {path}")),
+        }
+        Ok(self.answer(Index::in_memory()?, store, query, notes)?)
+    }
+
+    fn from_file(
+        &self,
+        store: &Store,
+        query: &Query,
+        notes: &[String],
+    ) -> Result<Answer, IndexError> {
+        let mut index = Index::open(&self.database)?;
+        if query.rebuild {
+            index.clear()?;
+        }
+        self.answer(index, store, query, notes.to_vec())
+    }
+
+    fn answer(
+        &self,
+        mut index: Index,
+        store: &Store,
+        query: &Query,
+        notes: Vec<String>,
+    ) -> Result<Answer, IndexError> {
+        let problems = ingest(&mut index, &self.base)?;
+        let mut report = HistoryReport {
+            schema: HISTORY_SCHEMA.to_owned(),
+            run_dir: self.base.clone(),
+            runs: index.runs()?,
+            series: Vec::new(),
+            without_numbers: Vec::new(),
+            notes,
+            problems,
+        };
+        let models = match &query.model {
+            Some(name) => index.models_of(name)?,
+            None => index.models()?,
+        };
+        if models.is_empty() && query.model.is_some() {
+            let missing = Some(Missing::Model(index.models()?));
+            return Ok(Answer { report, missing });
+        }
+        let mut classes = Vec::new();
+        for model in &models {
+            for key in index.keys(model)? {
+                let class = &key.machine_class;
+                if query.machine_class.as_ref().is_some_and(|wanted| wanted != class) {
+                    classes.push(class.clone());
+                    continue;
+                }
+                let timeline = index.timeline(&key)?;
+                let baseline = baseline(store, &timeline).unwrap_or_else(|problem| {
+                    report.problems.push(problem);
+                    None
+                });
+                report.series.extend(timeline.series(baseline.as_ref(), query.last));
+                report.without_numbers.extend(timeline.without_numbers());
+            }
+        }
+        let empty = report.series.is_empty() && report.without_numbers.is_empty();
+        classes.sort();
+        classes.dedup();
+        let missing = (empty && !classes.is_empty()).then_some(Missing::MachineClass(classes));
+        Ok(Answer { report, missing })
+    }
+}
+
+/// What a failure of SQLite means to us.
+enum Trouble {
+    Locked,
+    Unwritable,
+    Damaged,
+    Other,
+}
+
+impl Trouble {
+    fn of(error: &rusqlite::Error) -> Trouble {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Locked,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Trouble::Damaged,
+            Some(
+                ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => Trouble::Unwritable,
+            _ => Trouble::Other,
+        }
+    }
+}
+
+/// Renames a database, and the journal that SQLite would otherwise apply to its successor.
+fn move_aside(database: &Path) -> Result<PathBuf> {
+    let named = |path: &Path, suffix: &str| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(suffix);
+        path.with_file_name(name)
+    };
+    let free = (1..).map(|n| named(database, &format!(".broken-{n}"))).find(|p| !p.exists());
+    let aside = free.context("no free name")?;
+    fs::rename(database, &aside)
+        .with_context(|| format!("cannot move it to {}", aside.display()))?;
+    let journal = named(database, "-journal");
+    if journal.exists() {
+        let to = named(&aside, "-journal");
+        fs::rename(&journal, &to)
+            .with_context(|| format!("cannot move {} to {}", journal.display(), to.display()))?;
+    }
+    Ok(aside)
+}
