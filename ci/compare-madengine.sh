@@ -40,6 +40,9 @@ trap finish EXIT
 if [ $# -eq 0 ]; then
     "$repository/tests/fixtures/compat/setup.sh" "$dir/lab"
     catalog=$dir/lab/catalog
+    # Entries for the rows of the tables, and the differences that they say.
+    COMPAT_CATALOG=$catalog cargo test --quiet --manifest-path "$repository/Cargo.toml" --test compat
+    tags=compat,row
     context=(--additional-context-file "$dir/lab/context.json")
     if [ ! -e /dev/kfd ]; then
         [ "$(id -u)" -eq 0 ] || skip "no /dev/kfd, and only root can make a stand-in"
@@ -48,6 +51,7 @@ if [ $# -eq 0 ]; then
     fi
 else
     catalog=$(cd "$1" && pwd)
+    tags=all
     context=()
     [ $# -lt 2 ] || context=(--additional-context-file "$(realpath "$2")")
 fi
@@ -60,11 +64,11 @@ done
 
 status=0
 cd "$dir/madengine/catalog"
-"$madengine" run --tags all --live-output "${context[@]}" --output "$dir/madengine.csv" \
+"$madengine" run --tags "$tags" --live-output "${context[@]}" --output "$dir/madengine.csv" \
     >"$dir/madengine.log" 2>&1 || status=$?
 cd "$dir/mad"
 ours=0
-"$mad" --root "$dir/mad/catalog" benchmark --tags all --engine "${MAD_ENGINE:-container}" \
+"$mad" --root "$dir/mad/catalog" benchmark --tags "$tags" --engine "${MAD_ENGINE:-container}" \
     "${context[@]}" --output "$dir/mad.csv" >"$dir/mad.log" 2>&1 || ours=$?
 for csv in madengine mad; do
     [ -s "$dir/$csv.csv" ] || {
@@ -75,6 +79,6 @@ for csv in madengine mad; do
 done
 echo "exit status: madengine $status, mad $ours"
 
-names=$("$mad" --root "$catalog" discover --json)
+names=$("$mad" --root "$catalog" discover --json --tags "$tags")
 NAMES=$names python3 "$repository/ci/compare_madengine.py" "$dir/madengine.csv" "$dir/mad.csv" \
     "$catalog/expected-differences.csv" "$repository/docs/compat.md"

@@ -51,6 +51,18 @@ def number(text):
         return text.strip()
 
 
+def why(row, theirs, known):
+    """The reason of a difference by its row of expected-differences.csv, and whether it is one."""
+    if row is None:
+        return "UNEXPLAINED", False
+    if row["id"] not in known:
+        return f"{row['id']} (not in docs/compat.md)", False
+    # What madengine says there may be told, too.
+    if row.get("madengine") not in (None, theirs):
+        return f"{row['id']}, but of madengine {row['madengine']} was expected", False
+    return row["id"], True
+
+
 def main():
     theirs, ours, expected, compat = sys.argv[1:5]
     names = [entry["name"] for entry in json.loads(os.environ["NAMES"])]
@@ -64,7 +76,7 @@ def main():
                 sys.exit(f"compare-madengine: {path}: no entry for the row {row['model']!r}")
             by_entry[owner].append(row)
         sides.append({name: summary(rows) for name, rows in by_entry.items()})
-    reasons = {(row["entry"], row["field"]): row["id"] for row in read(expected)}
+    reasons = {(row["entry"], row["field"]): row for row in read(expected)}
     with open(compat, encoding="utf-8") as file:
         known = set(re.findall(r"^### (\S+)", file.read(), re.MULTILINE))
 
@@ -73,15 +85,13 @@ def main():
         found = [f for f in FIELDS if sides[0][name][f] != sides[1][name][f]]
         same += not found
         for field in found:
-            reason = reasons.pop((name, field), "UNEXPLAINED")
-            if reason != "UNEXPLAINED" and reason not in known:
-                reason += " (not in docs/compat.md)"
-                bad += 1
-            bad += reason == "UNEXPLAINED"
-            differences.append((name, field, sides[0][name][field], sides[1][name][field], reason))
-    for (name, field), reason in reasons.items():
+            theirs, ours = sides[0][name][field], sides[1][name][field]
+            reason, explained = why(reasons.pop((name, field), None), theirs, known)
+            bad += not explained
+            differences.append((name, field, theirs, ours, reason))
+    for (name, field), row in reasons.items():
         bad += 1
-        differences.append((name, field, "", "", f"{reason} was expected, but they agree"))
+        differences.append((name, field, "", "", f"{row['id']} was expected, but they agree"))
 
     header = ("entry", "field", "madengine", "mad", "why")
     widths = [max(len(row[i]) for row in [header, *differences]) for i in range(4)]

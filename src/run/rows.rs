@@ -7,7 +7,7 @@ use crate::contract::Sample;
 use crate::plan::{Job, Planner};
 use crate::record::Measurement;
 use crate::regress::median;
-use crate::results::Row;
+use crate::results::{COLUMNS, Row};
 
 /// The columns that depend on the entry and the host alone.
 fn common(planner: &Planner<'_>, model: &Model) -> Row {
@@ -41,6 +41,11 @@ fn common(planner: &Planner<'_>, model: &Model) -> Row {
             entry.additional_docker_run_options.clone().unwrap_or_default(),
         );
     row
+}
+
+/// The column of perf.csv of that name; not the one that only a comparison fills.
+fn column(name: &str) -> Option<&'static str> {
+    COLUMNS.into_iter().find(|c| *c == name && *c != "relative_change")
 }
 
 /// The row of an entry that was not measured.
@@ -104,6 +109,10 @@ pub(super) fn of_measurement<'m>(
             // One Execution: the number as the script wrote it.
             let text = if samples.len() == 1 { first.text.clone() } else { value.to_string() };
             let mut row = base.clone();
+            // What the script says of a row, it says of the column of that name, too.
+            for (column, cell) in first.columns.iter().filter_map(|(c, v)| Some((column(c)?, v))) {
+                row.set(column, cell);
+            }
             if let Some(name) = &first.row {
                 row.set("model", format!("{}_{name}", measurement.model));
             }

@@ -63,9 +63,11 @@ impl Tracer<'_> {
             }
             "sed" => {
                 out.extend(rest.iter().filter_map(|word| sed_replacement(word, place)));
-                self.filter(env, rest, stdin, place, &mut out);
+                self.filter(env, &program, rest, stdin, place, &mut out);
             }
-            filter if tables::is_filter(filter) => self.filter(env, rest, stdin, place, &mut out),
+            filter if tables::is_filter(filter) => {
+                self.filter(env, filter, rest, stdin, place, &mut out);
+            }
             "source" | "." => match rest.first().and_then(|name| self.resolve(env, name)) {
                 Some(path) if self.files.is_file(&path) => {
                     let outer = std::mem::replace(&mut env.args, rest[1..].to_vec());
@@ -203,6 +205,7 @@ impl Tracer<'_> {
     fn filter(
         &mut self,
         env: &Env,
+        program: &str,
         words: &[String],
         stdin: &[Item],
         place: &Place,
@@ -210,8 +213,11 @@ impl Tracer<'_> {
     ) {
         out.extend_from_slice(stdin);
         if stdin.is_empty() {
+            // The others have operands that may be something else, such as a count.
+            let files_alone = matches!(program, "cat" | "tac" | "zcat");
             for name in Self::operands(words) {
-                if self.written.contains_key(&base_name(name)) || looks_like_file(name) {
+                let written = self.written.contains_key(&base_name(name));
+                if files_alone || written || looks_like_file(name) {
                     out.extend(self.file_content(env, name, place));
                 }
             }

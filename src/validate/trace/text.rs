@@ -75,10 +75,15 @@ pub(crate) fn readable(text: &str) -> String {
 pub(crate) fn may_be_read(text: &str) -> bool {
     static VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
-            r"^\s+[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?(,?\s*/[A-Za-z]+,?|,)?\s+[^\s,]",
+            r"^\s+[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?(,?\s*/[A-Za-z]+\s*,?|,)?\s+[^\s,]",
         )
         .ok()
     });
+    // Colours, as a terminal gets them or as `echo -e` and `printf` are given them.
+    static COLOUR: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(\x1b|\\(033|e|x1[bB]))\[[0-9;]*m").ok());
+    let plain = COLOUR.as_ref().map(|colour| colour.replace_all(text, ""));
+    let text = plain.as_deref().unwrap_or(text);
     if text.contains("train_samples_per_second") {
         return true;
     }
@@ -139,6 +144,9 @@ mod tests {
             "performance: \u{f8f0} tok/s",
             "performance: \u{f8f0}",
             "performance:\t-.5 m",
+            "performance: 12 /s , m",
+            "\u{1b}[1mperformance:\u{1b}[0m 4 m",
+            "performance:\\033[0;32m 4 m\\e[0m",
             "no\nperformance: abc\nperformance: 2 b",
         ] {
             assert!(may_be_read(good), "{good}");
