@@ -19,6 +19,7 @@ if [[ -s $times ]]; then
     trap 'exit 0' TERM
     sleep infinity &
     wait
+    exit
 fi
 echo >"$times"
 
@@ -29,9 +30,12 @@ while [[ $1 != run ]]; do
         wrap=$2
         shift 2
         ;;
-    pre | post)
-        declare -n steps=$1
-        steps+=("${@:2:2+$3}")
+    pre)
+        pre+=("${@:2:2+$3}")
+        shift $((3 + $3))
+        ;;
+    post)
+        post+=("${@:2:2+$3}")
         shift $((3 + $3))
         ;;
     *)
