@@ -21,7 +21,8 @@ pub(crate) fn cells(fixture: &Fixture) -> Vec<Cells> {
 pub(crate) fn check(fixture: &Fixture, benchmark: &Value, expected: &Table) {
     let cells = cells(fixture);
     let records = crate::common::json_file(&fixture.path("perf_entry_super.json"));
-    let mut wrong = Vec::new();
+    let stray = cells.iter().filter(|c| owner(&c["model"], expected).is_none());
+    let mut wrong: Vec<String> = stray.map(|c| format!("of which entry is {c:?}?")).collect();
     for (name, row) in expected {
         let mine: Vec<&Cells> =
             cells.iter().filter(|c| owner(&c["model"], expected) == Some(name)).collect();
