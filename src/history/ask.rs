@@ -84,7 +84,8 @@ impl History {
                      what it knew of runs that were removed is not in the new one",
                     aside.display()
                 ));
-                return Ok(self.from_file(store, query, &notes)?);
+                let anew = self.from_file(store, query, &notes);
+                return anew.with_context(|| format!("cannot make {path} anew"));
             }
             _ if query.rebuild => bail!("cannot rebuild {path}: {error}"),
             Trouble::Locked => notes.push(format!(
