@@ -69,7 +69,7 @@ impl History {
         if !self.database.exists() && !self.base.join("runs").exists() {
             return Ok(self.answer(Index::in_memory()?, store, query, notes)?);
         }
-        let (trouble, error) = match self.from_file(store, query, &notes) {
+        let (trouble, error) = match self.ask_file(store, query, &notes) {
             Ok(answer) => return Ok(answer),
             Err(IndexError::Sql(e)) => (Trouble::of(&e), e),
             Err(e) => return Err(e.into()),
@@ -84,7 +84,8 @@ impl History {
                      what it knew of runs that were removed is not in the new one",
                     aside.display()
                 ));
-                return Ok(self.from_file(store, query, &notes)?);
+                let anew = self.ask_file(store, query, &notes);
+                return anew.with_context(|| format!("cannot make {path} anew"));
             }
             _ if query.rebuild => bail!("cannot rebuild {path}: {error}"),
             Trouble::Locked => notes.push(format!(
@@ -98,7 +99,7 @@ impl History {
         Ok(self.answer(Index::in_memory()?, store, query, notes)?)
     }
 
-    fn from_file(
+    fn ask_file(
         &self,
         store: &Store,
         query: &Query,

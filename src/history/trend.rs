@@ -148,6 +148,33 @@ mod tests {
         assert!(!trend(&values).unwrap().significant);
     }
 
+    /// Share of 1000 series without a trend that are said to have one. Each value resembles
+    /// the one before by so much.
+    fn false_alarms(n: usize, correlation: f64) -> f64 {
+        let mut random = fastrand::Rng::with_seed(7);
+        let alarms = (0..1000).filter(|_| {
+            let mut last = 0.0;
+            let series: Vec<f64> = std::iter::repeat_with(|| {
+                let normal: f64 = (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
+                last = correlation * last + normal;
+                100.0 + last
+            })
+            .take(n)
+            .collect();
+            trend(&series).is_some_and(|t| t.significant)
+        });
+        alarms.count() as f64 / 1000.0
+    }
+
+    /// The figures of docs/history.md.
+    #[test]
+    fn false_alarms_are_as_rare_as_told() {
+        for n in [10, 30, 60] {
+            assert!(false_alarms(n, 0.0) <= 0.015, "{n}");
+            assert!(false_alarms(n, 0.5) <= 0.15, "{n}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_numbers_are_survived(values in prop::collection::vec(
