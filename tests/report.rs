@@ -268,7 +268,7 @@ fn markdown_fits_into_a_comment() {
     let fixture = Fixture::empty();
     let rows = |factor: f64| -> String {
         let row = |i: usize| {
-            let value = 100.0 * if i % 3 == 0 { factor } else { 1.0 };
+            let value = 100.0 * if i.is_multiple_of(3) { factor } else { 1.0 };
             format!("a_model_with_a_name_of_some_length_{i},{value},tokens_per_second,SUCCESS\n")
         };
         "model,performance,metric,status\n".to_owned() + &(0..5_000).map(row).collect::<String>()
