@@ -1,8 +1,9 @@
 //! One value against the accepted runs: distances, bounds, and the words for them.
 
-use super::limit::{Noise, assumed_spread};
+use super::correlation::weighted_variance_of_mean;
+use super::limit::{Known, Noise, assumed_spread};
 use super::text::{count, number, percent};
-use super::{Direction, Outcome, Policy, Verdict, WINDOW, median};
+use super::{Direction, Evidence, Outcome, Policy, Verdict, WINDOW};
 
 /// Where the current value lies, in the metric's unit.
 pub(super) struct Comparison<'a> {
@@ -14,28 +15,53 @@ pub(super) struct Comparison<'a> {
     worse: f64,
     /// Change nobody needs to hear of; none where it is undefined (zero median, no floor).
     ignored: Option<f64>,
+    known: Option<Known>,
     /// Change that unchanged code may show; none where nothing is known about the noise.
     limit: Option<f64>,
 }
 
+/// Where one accepted value lies and where the current ones do, before they are compared.
+pub(super) fn worse_by(center: f64, current: f64, direction: Direction) -> f64 {
+    match direction {
+        Direction::Higher => center - current,
+        Direction::Lower => current - center,
+        Direction::Unknown => (current - center).abs(),
+    }
+}
+
 impl<'a> Comparison<'a> {
-    pub(super) fn new(baseline: &[f64], current: &[f64], policy: &'a Policy) -> Self {
+    pub(super) fn new(baseline: &[f64], current: f64, policy: &'a Policy) -> Self {
         let noise = Noise::of(baseline);
-        let current = median(current);
-        let worse = match policy.direction {
-            Direction::Higher => noise.center - current,
-            Direction::Lower => current - noise.center,
-            Direction::Unknown => (current - noise.center).abs(),
-        };
+        let worse = worse_by(noise.center, current, policy.direction);
         let relative = (noise.center != 0.0).then(|| policy.tolerance * noise.center.abs());
         let ignored = match (relative, policy.floor) {
             (Some(relative), Some(floor)) => Some(relative.max(floor)),
             (relative, floor) => relative.or(floor),
         };
-        Self { policy, noise, current, worse, ignored, limit: noise.limit(policy) }
+        let known = noise.known(policy, 0);
+        let limit = known.map(|known| known.limit(1.0 - policy.confidence, 1.0));
+        Self { policy, noise, current, worse, ignored, known, limit }
     }
 
-    fn relative(&self, difference: f64) -> Option<f64> {
+    /// How far unchanged code strays in the mean of a first look at `first` Executions and
+    /// `fresh` further ones, at the level of the final decision.
+    pub(super) fn decision_limit(&self, first: usize, fresh: usize) -> Option<f64> {
+        let level = self.policy.level() * self.policy.share_of_look(fresh);
+        // One Execution varies more than the median of several, at most `first` times as much.
+        let rest = first as f64;
+        let rho = self.policy.pool.correlation;
+        let variance = weighted_variance_of_mean(1 + fresh, rest, rho);
+        self.known.map(|known| known.limit(level, variance))
+    }
+
+    /// Worse by more than the tolerance, and than `limit`.
+    pub(super) fn beyond(&self, limit: Option<f64>) -> bool {
+        self.directed()
+            && self.beyond_tolerance(self.worse)
+            && limit.is_some_and(|limit| self.worse > limit)
+    }
+
+    pub(super) fn relative(&self, difference: f64) -> Option<f64> {
         let center = self.noise.center;
         (center != 0.0).then(|| difference / center.abs())
     }
@@ -86,6 +112,22 @@ impl<'a> Comparison<'a> {
             needs_confirmation: self.suspected(),
             explanation: format!("{}: {finding}", self.distance(runs)),
             settle,
+            evidence: Some(self.evidence()),
+        }
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence {
+            tolerance: self.policy.tolerance,
+            floor: self.policy.floor,
+            spread: self.known.and_then(|known| self.relative(known.spread)),
+            freedom: self.known.map(|known| known.freedom),
+            limit: self.limit.and_then(|limit| self.relative(limit)),
+            decision_limit: None,
+            level: self.policy.level(),
+            pool: self.policy.pool.clone(),
+            confirmations: self.policy.least_confirmations(),
+            most_confirmations: self.policy.max_confirmations,
         }
     }
 
@@ -95,7 +137,7 @@ impl<'a> Comparison<'a> {
 
     /// Known to be worse, by more than both bounds.
     fn suspected(&self) -> bool {
-        self.directed() && self.beyond_tolerance(self.worse) && self.beyond_limit(self.worse)
+        self.beyond(self.limit)
     }
 
     /// The outcome, why, and what would settle it.
@@ -132,6 +174,10 @@ impl<'a> Comparison<'a> {
         };
         let spread = match self.noise.spread.map(|s| self.size(s)) {
             Some(spread) => format!("spread {spread}"),
+            None if self.policy.pool.spread.is_some() && self.noise.center != 0.0 => format!(
+                "spread of other metrics {}",
+                percent(self.policy.pool.spread.unwrap_or_default())
+            ),
             None if self.limit.is_some() => {
                 format!("spread assumed {}", percent(assumed_spread(self.policy)))
             }
@@ -148,7 +194,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// A difference as a percentage of the median, or as it is where that is zero.
-    fn size(&self, difference: f64) -> String {
+    pub(super) fn size(&self, difference: f64) -> String {
         self.relative(difference).map_or_else(|| number(difference), percent)
     }
 
@@ -175,12 +221,22 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// The smallest number of accepted runs, up to [`WINDOW`], whose limit would be below
+    /// the difference if further runs vary as the present ones do; with that limit.
+    fn runs_to_decide(&self) -> Option<(usize, f64)> {
+        let level = 1.0 - self.policy.confidence;
+        let runs = self.noise.values.len();
+        (runs + 1..=WINDOW)
+            .filter_map(|n| Some((n, self.noise.known(self.policy, n - runs)?.limit(level, 1.0))))
+            .find(|(_, limit)| *limit < self.worse)
+    }
+
     /// How many further accepted runs would make this difference decidable.
     fn settle_by_runs(&self) -> String {
         if self.limit.is_none() {
             return "accept a second run: one says nothing about the noise".to_owned();
         }
-        match self.noise.runs_to_decide(self.worse, self.policy) {
+        match self.runs_to_decide() {
             Some((runs, limit)) => format!(
                 "accept runs until there are {runs}: if they vary as these do, the noise limit \
                  is then {}",

@@ -1,8 +1,9 @@
 //! Looking again before anybody is alarmed.
 
-use super::judge::assess;
+use super::comparison::Comparison;
+use super::judge::{assess, compare};
 use super::text::{count, number};
-use super::{Outcome, Policy, Verdict};
+use super::{Direction, Outcome, Policy, Verdict, median};
 
 /// A suspicion under examination: pure bookkeeping, the caller measures.
 ///
@@ -10,8 +11,8 @@ use super::{Outcome, Policy, Verdict};
 /// use mad_harness::regress::{Confirmation, Direction, Outcome, Policy, Step};
 ///
 /// let policy = Policy { direction: Direction::Higher, ..Policy::default() };
-/// let mut measure = || 88.0;
-/// let mut step = Confirmation::start(&[100.0, 101.0, 99.0, 100.5], &[87.0], &policy);
+/// let mut measure = || 68.0;
+/// let mut step = Confirmation::start(&[100.0, 101.0, 99.0, 100.5], &[67.0], &policy);
 /// let verdict = loop {
 ///     match step {
 ///         Step::Done(verdict) => break verdict,
@@ -19,7 +20,8 @@ use super::{Outcome, Policy, Verdict};
 ///     }
 /// };
 /// assert_eq!(verdict.outcome, Outcome::Regressed);
-/// assert_eq!(verdict.fresh.len(), 3);
+/// // Nothing is known of other metrics here: it takes as many as allowed.
+/// assert_eq!(verdict.fresh.len(), 4);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confirmation {
@@ -63,27 +65,45 @@ impl Confirmation {
     /// Takes the value of a fresh Execution; NaN for one that failed, which makes the
     /// verdict `Invalid`.
     ///
-    /// Stops at the first value that is not worse than the tolerance and judges the median
-    /// of everything, which then is `Ambiguous` at worst and `Same` at best. After
-    /// `max_confirmations` values that are all worse, it is `Regressed` if the median of
-    /// everything is still beyond both bounds.
+    /// Stops at the first value that would not be suspected itself; the verdict then is
+    /// `Ambiguous` at worst and `Same` at best. While all are, it is `Regressed` as
+    /// soon as the mean is beyond what unchanged code may do at the level of one check, and
+    /// `Ambiguous` if `max_confirmations` values do not get that far.
     pub fn measured(mut self, fresh: f64) -> Step {
         self.fresh.push(fresh);
-        let alone = assess(&self.baseline, &[fresh], &self.policy);
-        let everything = [self.first.as_slice(), self.fresh.as_slice()].concat();
-        let mut verdict = assess(&self.baseline, &everything, &self.policy);
-        let worse = alone.outcome == Outcome::Ambiguous;
         let asked = self.fresh.len();
-        if worse && asked < self.policy.max_confirmations as usize {
+        let (runs, executions) = (self.baseline.len(), self.first.len() + asked);
+        let everything = [self.first.as_slice(), self.fresh.as_slice()].concat();
+        let checked = assess(&self.baseline, &everything, &self.policy);
+        if checked.outcome == Outcome::Invalid {
+            return Step::Done(Verdict { fresh: self.fresh, ..checked });
+        }
+        let comparison = Comparison::new(&self.baseline, self.estimate(), &self.policy);
+        let limit = comparison.decision_limit(self.first.len(), asked);
+        let mut verdict = compare(&comparison, runs, executions);
+        if let Some(evidence) = &mut verdict.evidence {
+            evidence.decision_limit = limit.and_then(|limit| comparison.relative(limit));
+        }
+        let alone = assess(&self.baseline, &[fresh], &self.policy);
+        let worse = alone.needs_confirmation;
+        let enough = asked >= self.policy.least_confirmations() as usize;
+        let confirmed = worse && enough && comparison.beyond(limit);
+        if worse && !confirmed && asked < self.policy.max_confirmations as usize {
             return self.measure_again(&verdict);
         }
         let suspected = std::mem::take(&mut verdict.needs_confirmation);
-        let finding = if worse && suspected {
+        let sure = format!(
+            "the {} it takes to be sure in {}",
+            limit.map_or("unknown".to_owned(), |limit| comparison.size(limit)),
+            count(self.policy.checks as usize, "check"),
+        );
+        let finding = if confirmed {
             verdict.outcome = Outcome::Regressed;
             verdict.settle = None;
-            format!("confirmed by {}", count(asked, "fresh Execution"))
+            format!("confirmed by {}, beyond {sure}", count(asked, "fresh Execution"))
         } else if worse {
-            format!("{} were worse as well, not all by enough", count(asked, "fresh Execution"))
+            verdict.settle = Some("accept more runs, or set a larger tolerance".to_owned());
+            format!("{} worse as well, inside {sure}", count(asked, "fresh Execution"))
         } else {
             // Values that disagree are no ground to claim an improvement.
             if verdict.outcome == Outcome::Improved {
@@ -97,6 +117,19 @@ impl Confirmation {
         verdict.explanation = format!("{}; {finding}", verdict.explanation);
         verdict.fresh = self.fresh;
         Step::Done(verdict)
+    }
+
+    /// The mean of the first look and the fresh values, or the median of the fresh ones if
+    /// that looks better: the first is here because it looked bad, and one of the others may
+    /// be a slow one.
+    fn estimate(&self) -> f64 {
+        let n = self.fresh.len() as f64 + 1.0;
+        // Divided before they are added, so that huge values do not overflow.
+        let all = median(&self.first) / n + self.fresh.iter().map(|v| v / n).sum::<f64>();
+        match self.policy.direction {
+            Direction::Lower => all.min(median(&self.fresh)),
+            _ => all.max(median(&self.fresh)),
+        }
     }
 
     /// Fresh Executions so far.
@@ -118,19 +151,31 @@ impl Confirmation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::regress::Direction;
+    use crate::regress::{Direction, Pool, Series};
 
     const BASELINE: [f64; 6] = [99.0, 99.5, 100.0, 100.0, 100.5, 101.0];
 
+    /// A quiet machine, as many other metrics show it.
     fn policy() -> Policy {
-        Policy { direction: Direction::Higher, ..Policy::default() }
+        let quiet = [99.0, 100.0, 99.5, 101.0, 100.0, 100.5, 99.0, 101.0, 100.0, 99.5];
+        let series = |i: usize| {
+            let mut values = quiet.to_vec();
+            values.rotate_left(i % 10);
+            Series { values, direction: Direction::Higher }
+        };
+        let pool = Pool::of(&(0..150).map(series).collect::<Vec<_>>());
+        Policy { direction: Direction::Higher, pool, ..Policy::default() }
+    }
+
+    fn careful() -> Policy {
+        Policy { pool: Pool { slow: 40, ..policy().pool }, ..policy() }
     }
 
     /// Everything that was said, to the end.
-    fn run(first: &[f64], fresh: &[f64]) -> (Verdict, String) {
+    fn run(first: &[f64], fresh: &[f64], policy: &Policy) -> (Verdict, String) {
         let mut said = String::new();
         let mut fresh = fresh.iter();
-        let mut step = Confirmation::start(&BASELINE, first, &policy());
+        let mut step = Confirmation::start(&BASELINE, first, policy);
         loop {
             match step {
                 Step::Done(verdict) => {
@@ -152,14 +197,16 @@ mod tests {
     #[test]
     fn what_people_read() {
         let told: Vec<String> = [
-            run(&[99.0], &[]),
-            run(&[90.0, 89.0, 91.0], &[90.0, 88.0, 90.5]),
-            run(&[85.0], &[100.0]),
-            run(&[85.0, 86.0, 84.0], &[100.0]),
-            run(&[85.0], &[90.0, 97.0]),
-            run(&[80.0], &[130.0]),
-            run(&[94.0], &[94.8, 94.9, 94.8]),
-            run(&[85.0], &[f64::NAN]),
+            run(&[99.0], &[], &policy()),
+            run(&[90.0], &[90.0], &policy()),
+            run(&[90.0, 89.0, 91.0], &[90.0], &policy()),
+            run(&[90.0], &[90.0, 88.0, 90.5], &careful()),
+            run(&[85.0], &[100.0], &policy()),
+            run(&[85.0, 86.0, 84.0], &[100.0], &policy()),
+            run(&[85.0], &[90.0, 99.0], &careful()),
+            run(&[80.0], &[130.0], &policy()),
+            run(&[97.8], &[97.9, 97.8, 97.7, 97.9], &policy()),
+            run(&[85.0], &[f64::NAN], &policy()),
         ]
         .into_iter()
         .map(|(_, said)| said)
@@ -169,8 +216,8 @@ mod tests {
 
     #[test]
     fn keeps_every_attempt() {
-        let (verdict, _) = run(&[85.0, 85.5], &[90.0, 97.0]);
-        assert_eq!(verdict.fresh, [90.0, 97.0]);
+        let (verdict, _) = run(&[85.0, 85.5], &[90.0, 99.0], &careful());
+        assert_eq!(verdict.fresh, [90.0, 99.0]);
         assert_eq!(verdict.current_n, 4);
         assert!(!verdict.needs_confirmation);
     }

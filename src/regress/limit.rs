@@ -3,15 +3,16 @@
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::Policy;
+use super::correlation::{hidden_variance, variance_of_mean};
+use super::pool::mix;
 
-/// Accepted runs a judgement looks back on at most: enough for a t quantile close to the
-/// normal one (2.8 against 2.3), few enough that a drifting machine is not averaged away.
+/// Accepted runs a judgement looks back on at most: enough for a median that is much surer
+/// than one run, few enough that a drifting machine is not averaged away.
 pub const WINDOW: usize = 10;
 
-/// How many runs the spread assumed from the tolerance weighs as much as.
-///
-/// Four is where a 10 % slow-down at 2 % noise is found after five accepted runs while a
-/// metric noisier than its tolerance says still stays near the nominal false-alarm rate.
+/// How many runs the spread assumed from the tolerance weighs as much as, where no other
+/// metric tells anything: enough for a first baseline to be of use, few enough that a metric
+/// noisier than its tolerance says shows it soon.
 pub const ASSUMED_WEIGHT: f64 = 4.0;
 
 /// Runs below which outliers cannot be told from noise.
@@ -37,62 +38,74 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// What the accepted runs say about a new one, in the metric's unit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Noise {
     /// Median of the accepted runs.
     pub(super) center: f64,
     /// Standard deviation between accepted runs; none for a single one.
     pub(super) spread: Option<f64>,
-    /// Accepted runs.
-    runs: usize,
+    /// The accepted runs.
+    pub(super) values: Vec<f64>,
 }
 
 impl Noise {
     /// Summarises the accepted runs (one finite value each, at least one).
     pub(super) fn of(runs: &[f64]) -> Self {
         let center = median(runs);
-        Self { center, spread: spread(runs, center), runs: runs.len() }
+        Self { center, spread: spread(runs, center), values: runs.to_vec() }
     }
 
-    /// How far from the centre a new run of unchanged code stays, one-sided, at the
-    /// policy's confidence. `None` when nothing is known about the noise.
-    pub(super) fn limit(&self, policy: &Policy) -> Option<f64> {
-        self.limit_for(self.runs, policy)
+    /// What is known about the noise of a new run, in the metric's unit, if there were
+    /// `further` accepted runs that vary as the present ones do. `None` when nothing is.
+    pub(super) fn known(&self, policy: &Policy, further: usize) -> Option<Known> {
+        let (pool, runs) = (&policy.pool, self.values.len() + further);
+        let pooled = pool.moderated(self, further).filter(|_| self.center != 0.0);
+        let (spread, freedom) = match pooled {
+            Some((spread, freedom)) => (spread * self.center.abs(), freedom),
+            None => self.with_assumption(runs, policy)?,
+        };
+        let pi = std::f64::consts::PI;
+        // The variance of a median of n values of normal noise, relative to that of a mean.
+        let inefficiency = pi * runs as f64 / (2.0 * runs as f64 + pi - 2.0);
+        let of_median = inefficiency * variance_of_mean(runs, pool.correlation);
+        Some(Known { spread, freedom, of_median })
     }
 
-    /// The smallest number of accepted runs, up to [`WINDOW`], whose limit would be below
-    /// `difference` if further runs vary as the present ones do; with that limit.
-    pub(super) fn runs_to_decide(&self, difference: f64, policy: &Policy) -> Option<(usize, f64)> {
-        (self.runs + 1..=WINDOW)
-            .filter_map(|runs| Some((runs, self.limit_for(runs, policy)?)))
-            .find(|(_, limit)| *limit < difference)
-    }
-
-    fn limit_for(&self, runs: usize, policy: &Policy) -> Option<f64> {
+    /// Spread and freedom where no other metric tells anything.
+    fn with_assumption(&self, runs: usize, policy: &Policy) -> Option<(f64, f64)> {
         let assumed = assumed_spread(policy) * self.center.abs();
         let assumed_weight = if assumed > 0.0 { ASSUMED_WEIGHT } else { 0.0 };
+        let hidden = hidden_variance(runs.max(2), policy.pool.correlation).sqrt();
         // A single run says nothing about its own noise: further ones are taken to vary as
         // assumed, and without an assumption nothing can be said.
-        let measured = self.spread.or((assumed > 0.0).then_some(assumed))?;
-        let measured_weight = runs as f64 - 1.0;
-        let weight = assumed_weight + measured_weight;
-        // `hypot` because a square of a very small or very large unit leaves the range.
-        let s = f64::hypot(
-            assumed * (assumed_weight / weight).sqrt(),
-            measured * (measured_weight / weight).sqrt(),
-        );
-        let median_variance = if runs <= 2 { 1.0 } else { std::f64::consts::FRAC_PI_2 };
-        let limit = t_quantile(policy.confidence, weight)
-            * s
-            * (1.0 + median_variance / runs as f64).sqrt();
-        Some(limit)
+        let measured = self.spread.map(|s| s * hidden).or((assumed > 0.0).then_some(assumed))?;
+        Some(mix(assumed, assumed_weight, measured, runs as f64 - 1.0))
+    }
+}
+
+/// What is known about the noise of a new run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Standard deviation between runs, in the metric's unit.
+    pub(super) spread: f64,
+    /// How well it is known: degrees of freedom.
+    pub(super) freedom: f64,
+    /// Variance of the accepted median, relative to that of one run.
+    of_median: f64,
+}
+
+impl Known {
+    /// How far from the accepted median a value stays whose variance is `variance` times
+    /// that of one run, but for a share `level` of cases, one-sided.
+    pub(super) fn limit(&self, level: f64, variance: f64) -> f64 {
+        t_quantile(1.0 - level, self.freedom) * self.spread * (variance + self.of_median).sqrt()
     }
 }
 
 /// The relative standard deviation between runs that a tolerance implies: noise exceeds
-/// the tolerance with probability `1 - confidence`.
+/// the tolerance once in a hundred runs.
 pub(super) fn assumed_spread(policy: &Policy) -> f64 {
-    policy.tolerance / Normal::standard().inverse_cdf(policy.confidence)
+    policy.tolerance / Normal::standard().inverse_cdf(0.99)
 }
 
 /// Standard deviation of the values after outliers are pulled in; see the module page.
@@ -109,17 +122,26 @@ fn spread(values: &[f64], center: f64) -> Option<f64> {
         // The MAD of few values is too small on average; n/(n - 0.8) makes up for it.
         PULL_IN * MAD_TO_SD * n / (n - 0.8) * median(&absolute)
     };
+    let pulled: Vec<f64> = deviations.iter().map(|d| d.clamp(-reach, reach)).collect();
+    standard_deviation(&pulled, 0.0)
+}
+
+/// The standard deviation of values around `center`; none for less than two.
+pub(super) fn standard_deviation(values: &[f64], center: f64) -> Option<f64> {
     // Scaled by the largest deviation, so that squares stay within the range of f64; a
     // sorted sum, so that the order of the runs changes nothing, not even the last digit.
-    let mut pulled: Vec<f64> = deviations.iter().map(|d| d.clamp(-reach, reach)).collect();
-    pulled.sort_by(f64::total_cmp);
-    let scale = pulled.iter().fold(0.0_f64, |max, d| max.max(d.abs()));
+    let mut deviations: Vec<f64> = values.iter().map(|v| v - center).collect();
+    deviations.sort_by(f64::total_cmp);
+    let scale = deviations.iter().fold(0.0_f64, |max, d| max.max(d.abs()));
+    if values.len() < 2 {
+        return None;
+    }
     if scale == 0.0 {
         return Some(0.0);
     }
-    let n = pulled.len() as f64;
-    let mean = pulled.iter().map(|d| d / scale).sum::<f64>() / n;
-    let squares = pulled.iter().map(|d| (d / scale - mean).powi(2)).sum::<f64>();
+    let n = deviations.len() as f64;
+    let mean = deviations.iter().map(|d| d / scale).sum::<f64>() / n;
+    let squares = deviations.iter().map(|d| (d / scale - mean).powi(2)).sum::<f64>();
     Some(scale * (squares / (n - 1.0)).sqrt())
 }
 
@@ -131,7 +153,7 @@ fn t_quantile(q: f64, freedom: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::regress::Direction;
+    use crate::regress::Pool;
 
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-3
@@ -145,8 +167,13 @@ mod tests {
             let got = t_quantile(q, freedom);
             assert!(close(got, expected), "t({q}, {freedom}) = {got}");
         }
-        let assumed = assumed_spread(&Policy::default());
+        let assumed = assumed_spread(&Policy { tolerance: 0.05, ..Policy::default() });
         assert!(close(assumed, 0.05 / 2.3263), "{assumed}");
+    }
+
+    /// The limit of one look.
+    fn limit(runs: &[f64], policy: &Policy) -> Option<f64> {
+        Some(Noise::of(runs).known(policy, 0)?.limit(1.0 - policy.confidence, 1.0))
     }
 
     #[test]
@@ -167,18 +194,30 @@ mod tests {
 
     #[test]
     fn the_limit_falls_as_quiet_runs_accumulate() {
-        let policy = Policy { direction: Direction::Higher, ..Policy::default() };
+        let policy = Policy { tolerance: 0.05, ..Policy::default() };
         let limits: Vec<f64> =
-            (1..=WINDOW).map(|n| Noise::of(&vec![100.0; n]).limit(&policy).unwrap()).collect();
+            (1..=WINDOW).map(|n| limit(&vec![100.0; n], &policy).unwrap()).collect();
         assert!(limits.is_sorted_by(|a, b| a > b), "{limits:?}");
-        assert!(limits[0] < 12.0 && limits[5] < 5.0, "{limits:?}");
+        assert!(limits[0] < 9.0 && limits[5] < 4.0, "{limits:?}");
     }
 
     #[test]
     fn without_a_tolerance_the_interval_is_the_textbook_one() {
-        let policy = Policy { tolerance: 0.0, ..Policy::default() };
-        assert_eq!(Noise::of(&[100.0]).limit(&policy), None);
-        let limit = Noise::of(&[99.0, 101.0]).limit(&policy).unwrap();
-        assert!(close(limit, 31.8205 * 2.0_f64.sqrt() * 1.5_f64.sqrt()), "{limit}");
+        let pool = Pool { correlation: 0.0, ..Pool::default() };
+        let policy = Policy { tolerance: 0.0, confidence: 0.99, pool, ..Policy::default() };
+        assert_eq!(limit(&[100.0], &policy), None);
+        let limit = limit(&[99.0, 101.0], &policy).unwrap();
+        let of_median = 2.0 * std::f64::consts::PI / (2.0 + std::f64::consts::PI) / 2.0;
+        assert!(close(limit, 31.8205 * 2.0_f64.sqrt() * (1.0 + of_median).sqrt()), "{limit}");
+    }
+
+    #[test]
+    fn a_pool_makes_a_young_baseline_sharp() {
+        let alone = Policy { tolerance: 0.05, ..Policy::default() };
+        let pool = Pool { spread: Some(0.01), weight: 100.0, correlation: 0.1, ..Pool::default() };
+        let pooled = Policy { pool, ..alone.clone() };
+        let young = [99.5, 100.5];
+        assert!(limit(&young, &pooled).unwrap() < 0.5 * limit(&young, &alone).unwrap());
+        assert!(limit(&[100.0], &pooled).unwrap() < 3.0);
     }
 }

@@ -1,6 +1,6 @@
 //! What counts as a change of one metric.
 
-use super::Direction;
+use super::{Direction, Pool};
 
 /// What counts as a change of one metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,30 +13,63 @@ pub struct Policy {
     pub floor: Option<f64>,
     /// One-sided confidence that unchanged code stays within the limit of one look.
     pub confidence: f64,
-    /// Fresh Executions that must all agree before a suspicion becomes a regression;
-    /// 0 makes the first suspicion final.
+    /// Share of whole runs of unchanged code that may end red.
+    pub false_alarms: f64,
+    /// Checks (metrics of all entries) of a whole run.
+    pub checks: u32,
+    /// Most fresh Executions that are made before a suspicion becomes a regression; 0 makes
+    /// the first suspicion final.
     pub max_confirmations: u32,
     /// What the other side is called in sentences: `accepted`, or `earlier` where nobody
     /// accepted it.
     pub reference: &'static str,
+    /// What other metrics show of the machine's noise.
+    pub pool: Pool,
 }
 
 impl Default for Policy {
-    /// Direction unknown, tolerance 5 %, no floor, confidence 99 %, three confirmations,
+    /// Direction unknown, tolerance 2 %, no floor, confidence 97 %, one red run in 100 of
+    /// 300 checks, four confirmations, nothing known of other metrics,
     /// against accepted runs.
     fn default() -> Self {
         Self {
             direction: Direction::Unknown,
-            tolerance: 0.05,
+            tolerance: 0.02,
             floor: None,
-            confidence: 0.99,
-            max_confirmations: 3,
+            confidence: 0.97,
+            false_alarms: 0.01,
+            checks: 300,
+            max_confirmations: 4,
+            pool: Pool::default(),
             reference: "accepted",
         }
     }
 }
 
 impl Policy {
+    /// Share of false alarms that one check may have.
+    pub(super) fn level(&self) -> f64 {
+        self.false_alarms / f64::from(self.checks)
+    }
+
+    /// Fresh Executions that must have been worse before a verdict is `Regressed`.
+    pub(super) fn least_confirmations(&self) -> u32 {
+        self.pool.confirmations(self.level() / 2.0, 1.0 - self.confidence, self.max_confirmations)
+    }
+
+    /// The part of [`level`](Self::level) that is spent on the look after `fresh` Executions:
+    /// half on the first one that may decide, because that one is the cheapest, and the rest
+    /// evenly on those that may follow. A fifth is kept for what the model does not know.
+    pub(super) fn share_of_look(&self, fresh: usize) -> f64 {
+        let least = self.least_confirmations();
+        let later = self.max_confirmations.saturating_sub(least);
+        match later {
+            0 => 0.8,
+            _ if fresh <= least as usize => 0.4,
+            _ => 0.4 / f64::from(later),
+        }
+    }
+
     /// What is wrong with the numbers of this policy, and what to write instead.
     pub(super) fn problem(&self) -> Option<String> {
         if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
@@ -49,6 +82,13 @@ impl Policy {
             return Some(format!(
                 "confidence is {}: write a number between 0.5 and 1, such as 0.99",
                 self.confidence
+            ));
+        }
+        if !(self.false_alarms > 0.0 && self.false_alarms <= 0.5) || self.checks == 0 {
+            return Some(format!(
+                "{} false alarms in {} checks: write a share of runs such as 0.01, and the \
+                 number of checks of a run",
+                self.false_alarms, self.checks
             ));
         }
         match self.floor {

@@ -12,8 +12,9 @@ fn values(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<f64>> {
 fn policies() -> impl Strategy<Value = Policy> {
     let tolerance = prop_oneof![Just(0.0), 0.0..0.3_f64];
     let floor = prop::option::of(0.0..20.0_f64);
-    (tolerance, floor, 0.8..0.999_f64, 0..4_u32).prop_map(
-        |(tolerance, floor, confidence, max_confirmations)| Policy {
+    (tolerance, floor, 0.8..0.999_f64, 0..4_u32, pools()).prop_map(
+        |(tolerance, floor, confidence, max_confirmations, pool)| Policy {
+            pool,
             direction: Direction::Higher,
             tolerance,
             floor,
@@ -22,6 +23,18 @@ fn policies() -> impl Strategy<Value = Policy> {
             ..Policy::default()
         },
     )
+}
+
+/// Pools of quiet and noisy machines, and none.
+fn pools() -> impl Strategy<Value = Pool> {
+    let series = (prop::collection::vec(values(0..6), 0..30), 0.0..1.0_f64);
+    series.prop_map(|(all, calm)| {
+        let calmed = |v: Vec<f64>| v.iter().map(|x| 100.0 + calm * (x - 100.0)).collect();
+        let direction = Direction::Higher;
+        let all: Vec<Series> =
+            all.into_iter().map(|v| Series { values: calmed(v), direction }).collect();
+        Pool::of(&all)
+    })
 }
 
 /// Any bit pattern, and the corners more often than chance would.
@@ -147,9 +160,8 @@ proptest! {
         let policy = if sane {
             Policy { direction, ..Policy::default() }
         } else {
-            let max_confirmations = 2;
-            let rest = Policy::default();
-            Policy { direction, tolerance, floor, confidence, max_confirmations, ..rest }
+            let rest = Policy { max_confirmations: 2, ..Policy::default() };
+            Policy { direction, tolerance, floor, confidence, ..rest }
         };
         let Some(verdict) = settle(&baseline, &current, &fresh, &policy) else { return Ok(()) };
         let numbers = [
@@ -158,6 +170,21 @@ proptest! {
         ];
         prop_assert!(numbers.iter().flatten().all(|x| x.is_finite()), "{verdict:?}");
         prop_assert!(!verdict.explanation.is_empty());
+    }
+
+    #[test]
+    fn pools_of_any_numbers(
+        all in prop::collection::vec(prop::collection::vec(anything(), 0..8), 0..8),
+        sane in prop::collection::vec(values(0..6), 0..20),
+    ) {
+        let series = all.into_iter().chain(sane);
+        let series: Vec<Series> =
+            series.map(|values| Series { values, direction: Direction::Lower }).collect();
+        let pool = Pool::of(&series);
+        prop_assert!(pool.spread.is_none_or(|s| s.is_finite() && s > 0.0), "{pool:?}");
+        prop_assert!(pool.weight.is_finite() && pool.weight >= 0.0, "{pool:?}");
+        prop_assert!((0.0..1.0).contains(&pool.correlation), "{pool:?}");
+        prop_assert!(pool.slow <= pool.runs, "{pool:?}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Pool;
+
 /// What a judgement came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -49,7 +51,8 @@ pub struct Verdict {
     /// Robust standard deviation between accepted runs, relative to their median; none
     /// for fewer than two runs or a zero median.
     pub spread: Option<f64>,
-    /// Median of this run's Executions, fresh ones included.
+    /// Median of this run's Executions. With fresh ones: the mean of that and of the fresh
+    /// ones, or of the fresh ones alone if that looks better.
     pub current: Option<f64>,
     /// Executions behind `current`.
     pub current_n: usize,
@@ -69,6 +72,36 @@ pub struct Verdict {
     pub explanation: String,
     /// What would settle it, where something would.
     pub settle: Option<String>,
+    /// The numbers behind the judgement; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What a judgement rests on, apart from the values themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// Relative change that nobody needs to hear of.
+    pub tolerance: f64,
+    /// Absolute change, in the metric's unit, that nobody needs to hear of.
+    pub floor: Option<f64>,
+    /// The relative standard deviation between runs that was reckoned with: the metric's own
+    /// moderated by that of others, or by what the tolerance implies.
+    pub spread: Option<f64>,
+    /// Degrees of freedom of `spread`.
+    pub freedom: Option<f64>,
+    /// Relative change that unchanged code may show at one look.
+    pub limit: Option<f64>,
+    /// Relative change of the mean of all looks that unchanged code may show; none if the
+    /// first look was enough.
+    pub decision_limit: Option<f64>,
+    /// Share of false alarms that one check may have.
+    pub level: f64,
+    /// What other metrics showed of the machine's noise.
+    pub pool: Pool,
+    /// Fresh Executions that must have been worse before a verdict is `regressed`.
+    pub confirmations: u32,
+    /// Most fresh Executions.
+    pub most_confirmations: u32,
 }
 
 impl Verdict {
@@ -93,6 +126,7 @@ impl Verdict {
             needs_confirmation: false,
             explanation,
             settle: None,
+            evidence: None,
         }
     }
 }
