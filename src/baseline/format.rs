@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::regress::{Direction, WINDOW, median};
+use crate::regress::{Direction, Series, WINDOW, median};
 
 /// The format this version reads and writes.
 pub const SCHEMA: &str = "mad-baseline/1";
@@ -134,6 +134,19 @@ impl Baseline {
             .collect();
         medians.reverse();
         medians
+    }
+
+    /// The [window](Baseline::window) of every metric, with the direction it was last
+    /// accepted with.
+    pub fn series(&self) -> Vec<Series> {
+        let direction = |key: &str| {
+            let mut newest_first = self.current().rev();
+            newest_first
+                .find_map(|a| a.metrics.get(key))
+                .map_or(Direction::Unknown, |m| m.direction)
+        };
+        let keys = self.metric_keys().into_iter();
+        keys.map(|key| Series { values: self.window(key), direction: direction(key) }).collect()
     }
 
     /// The unit word that a metric was last accepted with.

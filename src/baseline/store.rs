@@ -1,6 +1,7 @@
 //! Baseline files on disk.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -94,6 +95,24 @@ impl Store {
         baseline.accepted.push(run);
         write(&path, &baseline).map_err(io_error("write", &path))?;
         Ok(AcceptOutcome { path, created, level, new_level })
+    }
+
+    /// Baselines of one class of machines, at most `most` of them: which ones does not change
+    /// while files come and go, and has nothing to do with their names. Broken files are
+    /// passed over: whoever judges by one of them says so.
+    pub fn of_class(&self, machine_class: &str, most: usize) -> Vec<Baseline> {
+        let files = entries(&self.dir.join(slug(machine_class)), &mut Vec::new());
+        let mut files: Vec<(u64, PathBuf)> = files
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "json"))
+            .map(|path| {
+                let mut hasher = DefaultHasher::new();
+                path.file_name().hash(&mut hasher);
+                (hasher.finish(), path)
+            })
+            .collect();
+        files.sort();
+        files.iter().take(most).filter_map(|(_, path)| read(path).ok().flatten()).collect()
     }
 
     /// All baselines, by path, and all problems; none hides another.

@@ -20,6 +20,22 @@ pub struct Config {
     pub baseline: BaselineConfig,
     /// How entries are found.
     pub catalog: CatalogConfig,
+    /// How sure a red run must be.
+    pub gate: GateConfig,
+}
+
+/// The `[gate]` table.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateConfig {
+    /// Share of whole runs of unchanged code that may end red (default 0.01).
+    pub false_alarms: Option<f64>,
+    /// Checks (metrics of all entries) of a whole run (default 300).
+    pub checks: Option<u32>,
+    /// Entry that says whether the machine is as it was; else one with the tag `canary`.
+    pub canary: Option<String>,
+    /// When the canary has shifted: judge what is left after its shift, instead of nothing.
+    pub normalise: bool,
 }
 
 /// The `[defaults]` table.
@@ -104,6 +120,7 @@ impl Config {
 
     fn check(&self, text: &str, problems: &mut Vec<Diagnostic>) {
         let d = &self.defaults;
+        let gate = &self.gate;
         let mut complain = |key: &str, what: &str| {
             // Not within another key, as `timeout` is within `python_timeout`.
             let word = |(at, _): &(usize, &str)| {
@@ -120,6 +137,12 @@ impl Config {
             complain("tolerance", "from 0 to below 1 (0.05 is 5 %)");
         }
         let is_limit = |t: f64| t.is_finite() && t >= 0.0;
+        if gate.false_alarms.is_some_and(|f| !(f > 0.0 && f <= 0.5)) {
+            complain("false_alarms", "above 0, at most 0.5 (0.01 is one run in 100)");
+        }
+        if gate.checks == Some(0) {
+            complain("checks", "1 or more");
+        }
         if d.timeout.is_some_and(|t| !is_limit(t)) {
             complain("timeout", "0 (never) or a number of seconds");
         }

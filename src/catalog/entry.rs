@@ -137,6 +137,24 @@ pub struct MetricRule {
     /// Absolute change, in the metric's unit, that is still "same".
     #[schemars(range(min = 0.0))]
     pub floor: Option<f64>,
+    /// Whether a regression fails (default true); with `reason` and `until` otherwise.
+    pub gated: Option<bool>,
+    /// Why it is not gated.
+    pub reason: Option<String>,
+    /// Last day without the gate, `2026-12-31`; from the next one on it is gated again.
+    pub until: Option<String>,
+    /// A regression that is known: it is reported and does not fail.
+    pub xfail: Option<KnownRegression>,
+}
+
+/// A regression that is known.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownRegression {
+    /// Why it is accepted that the metric is worse than its baseline.
+    pub reason: String,
+    /// Day since when it is known, `2026-12-31`.
+    pub since: Option<String>,
 }
 
 /// The `tune` object: what may be changed to make an entry faster.

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub use config::{CONFIG_FILE, CatalogConfig, Config};
-pub use entry::{Count, Entry, split_commas};
+pub use entry::{Count, Entry, KnownRegression, MetricRule, split_commas};
 pub use select::NoMatch;
 pub use source::{Source, escape, locate};
 

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Model};
 use crate::record::{self, Measurement, RunDir, RunRecord};
 use crate::regress::median;
 use crate::results::Table;
-use crate::run::{policy, store};
+use crate::run::{level_step, policy, store};
 
 /// The accepted numbers.
 #[derive(Subcommand, Debug)]
@@ -195,7 +195,7 @@ impl Accept {
             accepted.metrics.iter().map(|(k, m)| (k.clone(), m.metric.clone())).collect();
         let tolerance = |key: &str| {
             let metric = units.get(key).map_or(key, String::as_str);
-            policy(&catalog.config, model, key, metric).tolerance
+            level_step(&catalog.config, model, key, metric)
         };
         let done = store(catalog).accept(&measurement.baseline_key(), accepted, tolerance)?;
         let s = if n == 1 { "" } else { "s" };

@@ -12,7 +12,8 @@ use crate::options::RunOptions;
 use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::report::Rules;
-use crate::run::{SKIPPED_MODEL, Session, inputs};
+use crate::results::explain;
+use crate::run::{SKIPPED_MODEL, Session, canary_first, inputs, verdicts};
 
 /// Run entries, judge them, write the results.
 #[derive(Args, Debug)]
@@ -27,6 +28,9 @@ pub(super) struct Benchmark {
     /// Names, tags, `scope/tag` or `name:arg=value`; all entries without
     #[arg(value_name = "TAG")]
     words: Vec<String>,
+    /// Print every number behind the verdicts
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     options: RunOptions,
 }
@@ -65,7 +69,7 @@ impl Benchmark {
         let cancel = Cancel::default();
         cancel.on_signals()?;
         let session = Session::open(planner, cancel, !global.quiet)?;
-        for model in &models {
+        for model in &canary_first(&catalog.config, models.clone()) {
             for stage in [Stage::Bench, Stage::Regress] {
                 if session.cancel.is_cancelled() {
                     break;
@@ -89,6 +93,9 @@ impl Benchmark {
             print_json(&document)?;
         } else {
             print(&report::of_run(session.dir(), &Rules::new(catalog))?)?;
+            if self.explain {
+                print(&explain(&verdicts(session.dir())?))?;
+            }
             let junit = options.run_dir.join("junit.xml");
             print(&format!(
                 "results: {}, {}\nrecords: {}\n",

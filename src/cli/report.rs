@@ -10,7 +10,8 @@ use crate::catalog::CATALOG_FILE;
 use crate::diagnostic::Diagnostic;
 use crate::record::{CaseStatus, RunDir, write_atomically};
 use crate::report::{self, Rules, Source};
-use crate::results::junit_xml;
+use crate::results::{explain, junit_xml};
+use crate::run::verdicts;
 
 /// Summarise results, or compare them with earlier ones.
 #[derive(Args, Debug)]
@@ -38,6 +39,9 @@ pub(super) struct Report {
     /// Write it to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Add every number behind the verdicts of a run to the text
+    #[arg(long)]
+    explain: bool,
     /// Where runs are
     #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
     run_dir: PathBuf,
@@ -78,13 +82,22 @@ impl Report {
         if format == Format::Junit && (other.is_some() || source.run.is_none()) {
             bail!("JUnit is about the cases of one run: name a run, and nothing to compare with");
         }
+        if self.explain && (format != Format::Text || source.run.is_none()) {
+            bail!("--explain adds to the text about a run: the JSON of one has all numbers anyway");
+        }
         let plots = global.json || matches!(format, Format::Html | Format::Json);
         let source = if plots { source.with_history(&self.run_dir)? } else { source };
         let report = report(source, other.transpose()?, global);
         let report = if plots { report.with_change_points() } else { report };
         let beside = output.and_then(Path::parent).unwrap_or(Path::new(""));
         let written = match format {
-            Format::Text => report::text(&report).into_bytes(),
+            Format::Text => {
+                let mut text = report::text(&report);
+                if self.explain {
+                    text += &explain(&verdicts(&RunDir::find(&self.run_dir, &self.results)?)?);
+                }
+                text.into_bytes()
+            }
             Format::Markdown => report::markdown(&report).into_bytes(),
             Format::Json => json(&report)?.into_bytes(),
             Format::Html => report::html(&report, beside)?.into_bytes(),

@@ -31,7 +31,7 @@ use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
 use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
-use crate::run::{CATALOG_CASE, Session, inputs};
+use crate::run::{CATALOG_CASE, Session, canary_first, inputs};
 
 /// Exit status for arguments and configuration that make no sense.
 const USAGE: u8 = 4;
@@ -82,6 +82,7 @@ fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let data = Box::leak(Box::new(plan::data_resolver(config, &root, options, credentials)));
     let planner = Planner { catalog, machine, options, context, credentials, data };
 
+    let models = canary_first(&catalog.config, models);
     let cases = cases(&planner, models, &args.libtest);
     if args.libtest.list {
         stdout::print_list(cases.iter().filter(|c| args.selects(c)).map(|c| c.name.as_str()));

@@ -7,6 +7,8 @@
 //!     <model>/attempt-<n>/execution-<n>/run.log   what the script printed
 //!     <model>/attempt-<n>/execution-<n>/execution.json    what came of it
 //!     <model>/verdict.json                what the gate said, confirmations included
+//!     pool-<machine class>.json           the noise of all metrics that it judged with
+//!     canary.json                         what the canary showed
 //!     cases/<case>.json                   the outcome of each case
 //! ```
 //!
@@ -158,6 +160,14 @@ impl RunDir {
     /// When the directory cannot be read.
     pub fn cases(&self) -> Result<Vec<CaseRecord>> {
         self.read_all(&self.path.join("cases"), |path| Some(path.to_owned()))
+    }
+
+    /// What the gate said about each entry of the Run.
+    ///
+    /// # Errors
+    /// When a record is broken.
+    pub fn verdicts<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
+        self.read_all(&self.path, |dir| dir.is_dir().then(|| dir.join("verdict.json")))
     }
 
     /// The newest Measurement of each entry of the Run.

@@ -91,6 +91,10 @@ impl Confirmation {
         if worse && !confirmed && asked < self.policy.max_confirmations as usize {
             return self.measure_again(&verdict);
         }
+        if !worse {
+            // What is between a bad value and a good one is for a reader to see.
+            verdict = Verdict { evidence: verdict.evidence, ..checked };
+        }
         let suspected = std::mem::take(&mut verdict.needs_confirmation);
         let sure = format!(
             "the {} it takes to be sure in {}",
@@ -130,6 +134,11 @@ impl Confirmation {
             Direction::Lower => all.min(median(&self.fresh)),
             _ => all.max(median(&self.fresh)),
         }
+    }
+
+    /// Which way the metric is better.
+    pub fn direction(&self) -> Direction {
+        self.policy.direction
     }
 
     /// Fresh Executions so far.

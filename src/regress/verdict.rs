@@ -51,8 +51,8 @@ pub struct Verdict {
     /// Robust standard deviation between accepted runs, relative to their median; none
     /// for fewer than two runs or a zero median.
     pub spread: Option<f64>,
-    /// Median of this run's Executions. With fresh ones: the mean of that and of the fresh
-    /// ones, or of the fresh ones alone if that looks better.
+    /// Median of this run's Executions, fresh ones included. Where all fresh ones were worse
+    /// as well: the mean of the first look and of them, or their median if it looks better.
     pub current: Option<f64>,
     /// Executions behind `current`.
     pub current_n: usize,

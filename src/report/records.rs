@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::{Conclusion, Kind, Origin, Reading, Setting, Source, Status};
 use crate::contract::Sample;
 use crate::record::{self, CaseRecord, CaseStatus, Measurement, RunDir, Stage};
-use crate::run::VerdictRecord;
+use crate::run::{VerdictRecord, suspicion, suspicion_words};
 use crate::slug::slug;
 
 pub(super) fn read(run: &RunDir) -> Result<Source> {
@@ -37,13 +37,15 @@ pub(super) fn read(run: &RunDir) -> Result<Source> {
     };
     let rest = cases.iter().filter(|c| c.stage == Stage::Bench && !is_measured(c));
     readings.extend(rest.map(unmeasured));
+    // Under nextest, no process but this one sees the whole run.
+    let notes = suspicion(run)?.iter().map(suspicion_words).collect();
     let origin = Origin {
         name: run.id.clone(),
         kind: Kind::Run,
         started: Some(record.started.clone()),
         read: readings.len() as u64,
     };
-    Ok(Source { origin, readings, problems, notes: Vec::new(), run: Some(record), cases })
+    Ok(Source { origin, readings, problems, notes, run: Some(record), cases })
 }
 
 /// Cases by entry.
@@ -110,6 +112,11 @@ fn measured(
     if let Some(record) = verdict {
         base.notes.extend(record.notes);
         verdicts = record.metrics;
+        for (key, remark) in record.remarks {
+            if let Some(verdict) = verdicts.get_mut(&key) {
+                verdict.explanation += &format!(" [{remark}]");
+            }
+        }
     }
     let no_baseline = cases.regress.get(m.id.as_str()).is_some_and(|c| c.kind == "no-baseline");
     let reading = |(key, samples): (String, Vec<&Sample>)| {

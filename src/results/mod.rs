@@ -1,11 +1,13 @@
 //! What a Run leaves behind for people and machines: perf.csv, JUnit,
 //! perf_entry_super.json, tables.
 
+mod explain;
 mod junit;
 mod perf_csv;
 mod super_json;
 mod table;
 
+pub use explain::explain;
 pub use junit::{junit_xml, write_junit};
 pub use perf_csv::{COLUMNS, Row, append_rows, check_appendable};
 pub use super_json::super_records;

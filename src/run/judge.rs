@@ -1,20 +1,23 @@
 //! The regress case: a Measurement against the accepted numbers, confirmed by
 //! measuring again before anything fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::environment::{Canary, INVALID_ENVIRONMENT, is_canary};
 use super::measure::{Purpose, failure_kind, runner_attempt};
+use super::policy::{Gating, gating, policy};
 use super::{Outcome, SKIPPED_MODEL, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
+use crate::contract::Sample;
 use crate::engine::Prepared;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, Measurement, ModelLock};
-use crate::regress::{self, Confirmation, Policy, Step, Verdict};
+use crate::regress::{self, Confirmation, Direction, Step, Verdict};
 
 /// `verdict.json`: what the gate said about one entry of one Run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,11 +36,51 @@ pub struct VerdictRecord {
     /// What differs from the accepted runs, apart from the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// What the entry says about regressions of a metric, by metric.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub remarks: BTreeMap<String, String>,
+    /// Metrics whose regression does not fail: not gated, or known.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub excused: BTreeSet<String>,
+    /// The canary, where it has shifted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub canary: Option<Canary>,
+    /// Whether the values were judged as if the canary had not shifted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub normalised: bool,
     /// Executions that were made to confirm a suspicion.
     pub confirmations: Vec<ExecutionRecord>,
 }
 
 impl VerdictRecord {
+    /// A value as it is judged.
+    fn judged(&self, value: f64, direction: Direction) -> f64 {
+        match &self.canary {
+            Some(canary) if self.normalised => canary.normalised(value, direction),
+            _ => value,
+        }
+    }
+
+    /// Notes what the entry says about a regression of the metric, now that it is judged.
+    fn excuse(&mut self, key: &str, gating: Gating) {
+        let Some(verdict) = self.metrics.get(key) else { return };
+        let regressed = verdict.outcome == regress::Outcome::Regressed;
+        let good = matches!(verdict.outcome, regress::Outcome::Same | regress::Outcome::Improved);
+        let (remark, excused) = match gating {
+            Gating::Gated => return,
+            Gating::GatedAgain(why) => (why, false),
+            Gating::Ungated(why) => (format!("not gated: {why}"), true),
+            Gating::Known(why) if good => {
+                (format!("unexpected pass, `xfail` can go: it was {why}"), false)
+            }
+            Gating::Known(why) => (format!("known regression: {why}"), true),
+        };
+        self.remarks.insert(key.to_owned(), remark);
+        if excused && regressed {
+            self.excused.insert(key.to_owned());
+        }
+    }
+
     /// Keeps what is decided, and what is in doubt among the `doubts`.
     fn settle(&mut self, key: String, step: Step, doubts: &mut BTreeMap<String, Confirmation>) {
         match step {
@@ -84,7 +127,12 @@ impl Session<'_> {
             return Ok(Outcome::failed("baseline", e.to_string()));
         }
         let verdict = self.verdict(job, &baseline, &measurement, &guard)?;
-        Ok(outcome(&verdict).with(self.verdict_properties(job, &measurement, &verdict)))
+        let canary = is_canary(&self.planner.catalog.config, &job.model);
+        if canary {
+            self.note_canary(&verdict)?;
+        }
+        let outcome = outcome(&verdict, canary);
+        Ok(outcome.with(self.verdict_properties(job, &measurement, &verdict)))
     }
 
     fn no_baseline(&self, job: &Job) -> Outcome {
@@ -136,8 +184,15 @@ impl Session<'_> {
             metrics: BTreeMap::new(),
             problems: Vec::new(),
             notes: notes(baseline, measurement),
+            remarks: BTreeMap::new(),
+            excused: BTreeSet::new(),
+            canary: self.shifted_canary(&job.model)?,
+            normalised: self.planner.catalog.config.gate.normalise,
             confirmations: Vec::new(),
         };
+        record.normalised &= record.canary.is_some();
+        record.notes.extend(record.canary.iter().map(Canary::words));
+        let pool = self.pool(&measurement.machine_class)?;
         let values = measurement.values();
         let mut doubts = BTreeMap::new();
         for key in baseline.metric_keys() {
@@ -147,14 +202,19 @@ impl Session<'_> {
                 ));
                 continue;
             };
-            let numbers: Vec<f64> = samples.iter().map(|s| s.value).collect();
             let config = &self.planner.catalog.config;
-            let policy = policy(config, &job.model, key, &samples[0].metric);
+            let mut policy = policy(config, &job.model, key, &samples[0].metric);
+            policy.pool = pool.clone();
+            let judged = |s: &&Sample| record.judged(s.value, policy.direction);
+            let numbers: Vec<f64> = samples.iter().map(judged).collect();
             let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
             record.settle(key.to_owned(), step, &mut doubts);
         }
         if !doubts.is_empty() {
             self.confirm(job, &measurement.prepared, guard, &mut record, doubts)?;
+        }
+        for (key, samples) in &values {
+            record.excuse(key, gating(&job.model, key, &samples[0].metric));
         }
         Ok(record)
     }
@@ -181,7 +241,8 @@ impl Session<'_> {
                 let fresh = execution.samples.iter().find(|s| s.key() == key);
                 let fresh = fresh
                     .with_context(|| format!("a confirming execution did not report {key}"))?;
-                record.settle(key, so_far.measured(fresh.value), &mut doubts);
+                let value = record.judged(fresh.value, so_far.direction());
+                record.settle(key, so_far.measured(value), &mut doubts);
             }
             record.confirmations.push(execution);
         }
@@ -232,22 +293,6 @@ impl Session<'_> {
     }
 }
 
-/// How the metric `key` (whose unit word is `metric`) of `model` is judged: the entry's
-/// word first, then the catalog's, then what the metric's name says.
-pub fn policy(config: &crate::catalog::Config, model: &Model, key: &str, metric: &str) -> Policy {
-    let entry = model.entry().regress.clone().unwrap_or_default();
-    let rule = entry.metrics.get(key).or_else(|| entry.metrics.get(metric)).cloned();
-    let rule = rule.unwrap_or_default();
-    let tolerance = rule.tolerance.or(entry.tolerance).or(config.defaults.tolerance);
-    let standard = Policy::default();
-    Policy {
-        direction: rule.direction.unwrap_or_else(|| regress::infer(metric)),
-        tolerance: tolerance.unwrap_or(standard.tolerance),
-        floor: rule.floor,
-        ..standard
-    }
-}
-
 /// What differs from the newest accepted run, apart from the numbers: a reader of a red
 /// case looks there first.
 fn notes(baseline: &Baseline, measurement: &Measurement) -> Vec<String> {
@@ -264,34 +309,54 @@ fn notes(baseline: &Baseline, measurement: &Measurement) -> Vec<String> {
 }
 
 /// The case's outcome: the worst Verdict of its metrics, with all of them explained,
-/// the reason for a red case first.
-fn outcome(record: &VerdictRecord) -> Outcome {
+/// the reason for a red case first. A canary that regressed says nothing about the code.
+fn outcome(record: &VerdictRecord, is_canary: bool) -> Outcome {
     use regress::Outcome as Is;
     let mut verdicts: Vec<(&String, &Verdict)> = record.metrics.iter().collect();
-    let rank = |v: &Verdict| match v.outcome {
+    let rank = |(key, v): &(&String, &Verdict)| match v.outcome {
+        Is::Regressed if record.excused.contains(*key) => 2,
         Is::Regressed => 0,
         Is::Invalid => 1,
         Is::Ambiguous => 2,
         _ => 3,
     };
-    verdicts.sort_by_key(|(_, v)| rank(v));
-    let lines = verdicts.iter().map(|(key, v)| match &v.settle {
-        Some(settle) => format!("{key}: {}: {} ({settle})", v.outcome, v.explanation),
-        None => format!("{key}: {}: {}", v.outcome, v.explanation),
+    verdicts.sort_by_key(rank);
+    let lines = verdicts.iter().map(|(key, v)| {
+        let remark = record.remarks.get(*key).map_or(String::new(), |r| format!(" [{r}]"));
+        match &v.settle {
+            Some(settle) => format!("{key}: {}: {} ({settle}){remark}", v.outcome, v.explanation),
+            None => format!("{key}: {}: {}{remark}", v.outcome, v.explanation),
+        }
     });
     let notes = record.notes.iter().map(|note| format!("note: {note}"));
-    let regressed = verdicts.first().is_some_and(|(_, v)| v.outcome == Is::Regressed);
+    let worst = verdicts.first().map(rank);
+    let regressed = worst == Some(0);
     let (verdict_lines, problems) = (lines, record.problems.iter().cloned());
-    let text: Vec<String> = match regressed {
+    let mut text: Vec<String> = match regressed {
         true => verdict_lines.chain(problems).chain(notes).collect(),
         false => problems.chain(verdict_lines).chain(notes).collect(),
     };
+    let veto = match &record.canary {
+        _ if is_canary => Some("the canary itself has shifted: look at the machine".to_owned()),
+        Some(canary) if record.normalised => {
+            text.push(format!("note: judged as if it had not shifted: {}", canary.words()));
+            None
+        }
+        Some(canary) if canary.worse_by > 0.0 => {
+            Some(format!("{}: look at the machine before the code", canary.words()))
+        }
+        _ => None,
+    };
+    if let Some(veto) = veto.filter(|_| regressed) {
+        text.insert(0, veto);
+        return Outcome::failed(INVALID_ENVIRONMENT, text.join("\n"));
+    }
     let text = text.join("\n");
     if regressed {
         Outcome::failed("regression", text)
     } else if !record.problems.is_empty() {
         Outcome::failed("lost-metric", text)
-    } else if verdicts.first().is_none_or(|(_, v)| v.outcome == Is::Invalid) {
+    } else if worst.is_none_or(|rank| rank == 1) {
         let text = if text.is_empty() { "the baseline holds no metric".to_owned() } else { text };
         Outcome::failed("baseline", text)
     } else {

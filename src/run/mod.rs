@@ -3,8 +3,10 @@
 //! code.
 
 mod build;
+mod environment;
 mod judge;
 mod measure;
+mod policy;
 mod provenance;
 mod rows;
 
@@ -16,7 +18,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 pub use build::{Builder, ImageOutcome, ImageState};
-pub use judge::{VerdictRecord, policy};
+pub use environment::{
+    Canary, INVALID_ENVIRONMENT, canary_first, is_canary, suspicion, suspicion_words, verdicts,
+};
+pub use judge::VerdictRecord;
+pub use policy::{level_step, policy};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
@@ -219,12 +225,13 @@ impl<'a> Session<'a> {
         lock(&self.cases).clone()
     }
 
-    /// Writes what is written at the end of a Run: JUnit, and
+    /// Looks at all verdicts together, and writes what is written at the end of a Run: JUnit, and
     /// perf_entry_super.json beside perf.csv if anything was measured.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn finish(&self) -> Result<()> {
+        self.look_at_all()?;
         let junit = self.planner.options.run_dir.join("junit.xml");
         crate::results::write_junit(&junit, &self.cases())?;
         let records = std::mem::take(&mut *lock(&self.super_records));

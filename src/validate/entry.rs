@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use regex::Regex;
+use time::macros::format_description;
 
 use super::Validator;
 use super::rules::{contract, entry as rules, scripts};
@@ -32,6 +33,7 @@ impl Validator<'_> {
         csv_name(model, found);
         self.unknown_keys(model, found);
         ranges(model, found);
+        exceptions(model, found);
     }
 
     fn data(&self, model: &Model, found: &mut Vec<Diagnostic>) {
@@ -239,6 +241,26 @@ fn csv_name(model: &Model, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Whether the text is a day that exists, as `2026-12-31`.
+fn is_day(text: &str) -> bool {
+    time::Date::parse(text, format_description!("[year]-[month]-[day]")).is_ok()
+}
+
+/// A metric that is not gated for no stated reason is soon nobody's.
+fn exceptions(model: &Model, found: &mut Vec<Diagnostic>) {
+    let blank = |text: Option<&str>| text.is_none_or(|t| t.trim().is_empty());
+    for (name, rule) in model.entry().regress.iter().flat_map(|r| &r.metrics) {
+        let what = match (rule.gated, &rule.xfail) {
+            (Some(false), _) if blank(rule.reason.as_deref()) => "not gated",
+            (_, Some(known)) if blank(Some(&known.reason)) => "expected to be worse",
+            _ => continue,
+        };
+        let message = format!("the metric `{name}` is {what}, and there is no reason");
+        let help = "say why in `reason`, and until when in `until`";
+        found.push(rules::NO_REASON.at(model.place("regress"), message).help(help));
+    }
+}
+
 fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
     let entry = model.entry();
     let mut complain = |key: &str, message: String| {
@@ -248,6 +270,16 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
         complain("bench", "`bench.samples` is 0: nothing would be measured".to_owned());
     }
     if let Some(regress) = &entry.regress {
+        for (name, rule) in &regress.metrics {
+            let dates = [("until", &rule.until)].into_iter();
+            let since = rule.xfail.iter().map(|known| ("xfail.since", &known.since));
+            for (key, date) in dates.chain(since) {
+                if let Some(date) = date.as_ref().filter(|date| !is_day(date)) {
+                    let key = format!("regress.metrics.{name}.{key}");
+                    complain("regress", format!("`{key}` is {date:?}, no day such as 2026-12-31"));
+                }
+            }
+        }
         let rules = regress.metrics.iter().map(|(name, rule)| (name.as_str(), rule.tolerance));
         for (name, tolerance) in std::iter::once(("", regress.tolerance)).chain(rules) {
             let key = match name {

@@ -203,11 +203,25 @@ pub(in crate::validate) const OUT_OF_RANGE: Rule = Rule {
     title: "a value that cannot be used",
     severity: Severity::Error,
     explanation: r#"`bench.samples` is at least 1; a tolerance is a fraction from 0 to below 1 (5 % is `0.05`); a floor
-is not negative; names of metrics are not empty.
+is not negative; names of metrics are not empty; days are written `2026-12-31`.
 
 ```json
 { "name": "a", "scripts": "a.sh", "regress": { "tolerance": 5 } }
 ```
 
 Correct the value: `"regress": { "tolerance": 0.05 }`."#,
+};
+
+pub(in crate::validate) const NO_REASON: Rule = Rule {
+    id: "MAD062",
+    title: "a metric without a gate has no reason",
+    severity: Severity::Warning,
+    explanation: r#"A regression of a metric that is not gated, or known to be worse (`xfail`), does not fail. Without a
+reason nobody will know when that may end; with `until` it ends by itself.
+
+```json
+{ "name": "a", "scripts": "a.sh", "regress": { "metrics": { "ms": { "gated": false } } } }
+```
+
+Say why, and until when: `{ "gated": false, "reason": "shared machine", "until": "2026-12-31" }`."#,
 };

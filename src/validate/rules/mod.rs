@@ -79,6 +79,7 @@ pub const RULES: &[Rule] = &[
     entry::SLURM_MULTI,
     entry::UNKNOWN_KEY,
     entry::OUT_OF_RANGE,
+    entry::NO_REASON,
 ];
 
 /// The rule with this id, in any case.

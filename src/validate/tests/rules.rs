@@ -162,6 +162,27 @@ const CASES: &[Case] = &[
     ("MAD060", r#""ngpu": "8""#, &[], r#""_ngpu": "8", "comment": "x""#, &[]),
     ("MAD061", r#""regress": {"tolerance": 5}"#, &[], r#""regress": {"tolerance": 0.05}"#, &[]),
     ("MAD061", r#""bench": {"samples": 0}"#, &[], r#""bench": {"samples": 3}"#, &[]),
+    (
+        "MAD061",
+        r#""regress": {"metrics": {"ms": {"gated": false, "reason": "r", "until": "soon"}}}"#,
+        &[],
+        r#""regress": {"metrics": {"ms": {"gated": false, "reason": "r", "until": "2026-12-31"}}}"#,
+        &[],
+    ),
+    (
+        "MAD062",
+        r#""regress": {"metrics": {"ms": {"gated": false}}}"#,
+        &[],
+        r#""regress": {"metrics": {"ms": {"gated": false, "reason": "shared machine"}}}"#,
+        &[],
+    ),
+    (
+        "MAD062",
+        r#""regress": {"metrics": {"ms": {"xfail": {"reason": " "}}}}"#,
+        &[],
+        r#""regress": {"metrics": {"ms": {"xfail": {"reason": "issue 7"}}}}"#,
+        &[],
+    ),
 ];
 
 #[test]

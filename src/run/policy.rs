@@ -1,0 +1,79 @@
+//! How a metric is judged, and whether a regression of it fails.
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::catalog::{Config, MetricRule, Model};
+use crate::regress::{self, Policy};
+
+/// Relative change that starts a new level of accepted runs where nobody says another
+/// tolerance: larger than the gate's, so that noise does not break a level.
+const LEVEL_STEP: f64 = 0.05;
+
+/// How the metric `key` (whose unit word is `metric`) of `model` is judged: the entry's
+/// word first, then the catalog's, then what the metric's name says.
+pub fn policy(config: &Config, model: &Model, key: &str, metric: &str) -> Policy {
+    let rule = rule(model, key, metric);
+    let standard = Policy::default();
+    Policy {
+        direction: rule.direction.unwrap_or_else(|| regress::infer(metric)),
+        tolerance: tolerance(config, model, &rule).unwrap_or(standard.tolerance),
+        floor: rule.floor,
+        false_alarms: config.gate.false_alarms.unwrap_or(standard.false_alarms),
+        checks: config.gate.checks.unwrap_or(standard.checks),
+        ..standard
+    }
+}
+
+/// Relative change of a metric that makes an accepted run start a new level.
+pub fn level_step(config: &Config, model: &Model, key: &str, metric: &str) -> f64 {
+    tolerance(config, model, &rule(model, key, metric)).unwrap_or(LEVEL_STEP)
+}
+
+fn tolerance(config: &Config, model: &Model, rule: &MetricRule) -> Option<f64> {
+    let entry = model.entry().regress.as_ref().and_then(|r| r.tolerance);
+    rule.tolerance.or(entry).or(config.defaults.tolerance)
+}
+
+fn rule(model: &Model, key: &str, metric: &str) -> MetricRule {
+    let entry = model.entry().regress.as_ref();
+    let rule = entry.and_then(|r| r.metrics.get(key).or_else(|| r.metrics.get(metric)));
+    rule.cloned().unwrap_or_default()
+}
+
+/// What the entry says about a regression of the metric.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Gating {
+    /// It fails.
+    Gated,
+    /// It would not have failed until this day.
+    GatedAgain(String),
+    /// It does not fail; why.
+    Ungated(String),
+    /// It is known; why.
+    Known(String),
+}
+
+/// Whether a regression of the metric fails.
+pub(super) fn gating(model: &Model, key: &str, metric: &str) -> Gating {
+    let rule = rule(model, key, metric);
+    let reason = rule.reason.unwrap_or_else(|| "no reason given".to_owned());
+    match (rule.gated, rule.until, rule.xfail) {
+        (Some(false), Some(until), _) if until < today() => {
+            Gating::GatedAgain(format!("gated again since {until}: {reason}"))
+        }
+        (Some(false), Some(until), _) => Gating::Ungated(format!("{reason}, until {until}")),
+        (Some(false), None, _) => Gating::Ungated(reason),
+        (_, _, Some(known)) => Gating::Known(match known.since {
+            Some(since) => format!("{}, since {since}", known.reason),
+            None => known.reason,
+        }),
+        _ => Gating::Gated,
+    }
+}
+
+/// The day, as dates of the catalog are written: such texts sort like the days.
+fn today() -> String {
+    let format = format_description!("[year]-[month]-[day]");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}
