@@ -147,7 +147,7 @@ fn a_file_with_rows_added_is_compared_by_those() {
     write("old.csv", &["100", "101", "99"]);
     write("new.csv", &["100", "101", "99", "60", "61", "60", "62"]);
     let ran = report(&fixture, &["new.csv", "old.csv"]).exits(5);
-    ran.says(&["-39.50% (100 → 60.5)"]);
+    ran.says(&["-39.00% (100 → 61)"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::world::Rng;
 
 /// A rule that compares one run with those before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// A fixed factor over the last run.
     Previous,
     /// A fixed factor over the mean.
@@ -32,7 +32,7 @@ pub enum Peer {
 const WITHIN: f64 = 0.01;
 
 impl Peer {
-    pub const ALL: [Peer; 8] = [
+    pub(crate) const ALL: [Peer; 8] = [
         Peer::Previous,
         Peer::Mean,
         Peer::ZScore,
@@ -43,7 +43,7 @@ impl Peer {
         Peer::Criterion,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Peer::Previous => "previous × 1.05",
             Peer::Mean => "mean + 5 %",
@@ -56,7 +56,7 @@ impl Peer {
         }
     }
 
-    pub fn is_red(self, history: &[f64], current: f64, rng: &mut Rng) -> bool {
+    pub(crate) fn is_red(self, history: &[f64], current: f64, rng: &mut Rng) -> bool {
         let n = history.len() as f64;
         let previous = history[history.len() - 1];
         let mean = history.iter().sum::<f64>() / n;

@@ -54,11 +54,21 @@ impl<'a> Comparison<'a> {
         self.known.map(|known| known.limit(level, variance))
     }
 
-    /// Worse by more than the tolerance, and than `limit`.
-    pub(super) fn beyond(&self, limit: Option<f64>) -> bool {
+    /// Worse by more than the tolerance, and than the `limit` of the decision.
+    pub(super) fn decided(&self, limit: Option<f64>) -> bool {
         self.directed()
             && self.beyond_tolerance(self.worse)
-            && limit.is_some_and(|limit| self.worse > limit)
+            && limit.is_some_and(|limit| self.distance_in_noise() > limit)
+    }
+
+    /// The difference as noise makes it, which multiplies: a fall to a quarter is as far as
+    /// a rise to four times. Near the median that is the difference itself.
+    fn distance_in_noise(&self) -> f64 {
+        let ratio = self.current / self.noise.center;
+        match ratio > 0.0 && ratio < 1.0 {
+            true => self.worse.max(-ratio.ln() * self.noise.center.abs() * self.worse.signum()),
+            false => self.worse,
+        }
     }
 
     pub(super) fn relative(&self, difference: f64) -> Option<f64> {
@@ -137,7 +147,7 @@ impl<'a> Comparison<'a> {
 
     /// Known to be worse, by more than both bounds.
     fn suspected(&self) -> bool {
-        self.beyond(self.limit)
+        self.directed() && self.beyond_tolerance(self.worse) && self.beyond_limit(self.worse)
     }
 
     /// The outcome, why, and what would settle it.

@@ -20,8 +20,8 @@ use super::{Direction, Outcome, Policy, Verdict, median};
 ///     }
 /// };
 /// assert_eq!(verdict.outcome, Outcome::Regressed);
-/// // Nothing is known of other metrics here: it takes as many as allowed.
-/// assert_eq!(verdict.fresh.len(), 4);
+/// // Nothing is known of other metrics here: it takes more than one.
+/// assert_eq!(verdict.fresh.len(), 3);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confirmation {
@@ -87,7 +87,7 @@ impl Confirmation {
         let alone = assess(&self.baseline, &[fresh], &self.policy);
         let worse = alone.needs_confirmation;
         let enough = asked >= self.policy.least_confirmations() as usize;
-        let confirmed = worse && enough && comparison.beyond(limit);
+        let confirmed = worse && enough && comparison.decided(limit);
         if worse && !confirmed && asked < self.policy.max_confirmations as usize {
             return self.measure_again(&verdict);
         }
@@ -99,7 +99,7 @@ impl Confirmation {
         let sure = format!(
             "the {} it takes to be sure in {}",
             limit.map_or("unknown".to_owned(), |limit| comparison.size(limit)),
-            count(self.policy.checks as usize, "check"),
+            count(self.policy.counted_checks() as usize, "check"),
         );
         let finding = if confirmed {
             verdict.outcome = Outcome::Regressed;

@@ -2,6 +2,9 @@
 
 use super::{Direction, Pool};
 
+/// Checks that share the budget while other metrics tell nothing.
+const FEW_CHECKS: u32 = 20;
+
 /// What counts as a change of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -49,7 +52,16 @@ impl Default for Policy {
 impl Policy {
     /// Share of false alarms that one check may have.
     pub(super) fn level(&self) -> f64 {
-        self.false_alarms / f64::from(self.checks)
+        self.false_alarms / f64::from(self.counted_checks())
+    }
+
+    /// Checks that share the budget. Where too few other metrics are accepted to tell the
+    /// noise of the machine, there are few to share it with.
+    pub(super) fn counted_checks(&self) -> u32 {
+        match self.pool.spread {
+            Some(_) => self.checks,
+            None => self.checks.min(FEW_CHECKS),
+        }
     }
 
     /// Fresh Executions that must have been worse before a verdict is `Regressed`.
