@@ -68,6 +68,8 @@ fn what_people_read_of_urls_that_are_not_fetched() {
 
 #[test]
 fn passwords_are_taken_out_of_urls() {
+    // No scheme: the password stands before what looks like the end of one.
+    assert_eq!(public_url("a:s3cret-9@://"), "***@://");
     let (url, login) = parts("https://ci:p%40ss%2f%zz%@Git.Example.com:8443/a/b.git");
     assert_eq!(url.as_str(), "https://Git.Example.com:8443/a/b.git");
     assert_eq!(login, Some(("ci".to_owned(), "p@ss/%zz%".to_owned())));

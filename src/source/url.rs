@@ -185,13 +185,13 @@ fn without_port(host: &str) -> &str {
 
 /// `text` without anything that could be a password, whether it is a URL or not.
 pub(super) fn masked(text: &str) -> String {
-    let secret_ends = text.rfind('@');
-    match (text.split_once("://"), secret_ends) {
-        (Some((scheme, _)), Some(end)) if end > scheme.len() => {
-            format!("{scheme}://***{}", &text[end..])
-        }
-        (None, Some(end)) if text[..end].contains(':') => format!("***{}", &text[end..]),
-        _ => text.to_owned(),
+    let Some(end) = text.rfind('@') else { return text.to_owned() };
+    // What stands before `://` is a scheme only if it looks like one.
+    let is_scheme = |s: &&str| s.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
+    match text.split_once("://").map(|(scheme, _)| scheme).filter(is_scheme) {
+        Some(scheme) => format!("{scheme}://***{}", &text[end..]),
+        None if text[..end].contains(':') => format!("***{}", &text[end..]),
+        None => text.to_owned(),
     }
 }
 
