@@ -190,7 +190,7 @@ pub(super) fn masked(text: &str) -> String {
         (Some((scheme, _)), Some(end)) if end > scheme.len() => {
             format!("{scheme}://***{}", &text[end..])
         }
-        (None, Some(end)) if text[..end].contains(':') => format!("***{}", &text[end..]),
+        (_, Some(end)) if text[..end].contains(':') => format!("***{}", &text[end..]),
         _ => text.to_owned(),
     }
 }
