@@ -298,6 +298,28 @@ pub(crate) fn an_image_that_somebody_else_renames(engine: &Engine) {
     assert_eq!(images_of(&entry), ["own"]);
 }
 
+/// As Podman does when another of its processes is just making or removing an image.
+pub(crate) fn an_engine_that_stumbles(engine: &Engine) {
+    let entry = engine.entry("echo 'performance: 7 x/s'", json!({}));
+    let dir = entry.fixture.path("");
+    entry.wrap_client(&format!(
+        "cd '{}'; words='Error: locating item named \"manifest\" for image with ID \"1\"'\n\
+         for verb in image build; do\n\
+         if [ $1 = $verb ] && [ ! -e stumbled-$verb ]; then\n\
+         touch stumbled-$verb; echo \"$words\" >&2; exit 125; fi; done; cd \"$OLDPWD\"",
+        dir.display()
+    ));
+    entry.benchmark(&[]).run().exits(0);
+    let calls = entry.calls();
+    assert_eq!(
+        verbs(&calls),
+        ["version", "image", "image", "build", "build", "image", "run", "container", "rm"]
+    );
+    // Not for ever.
+    entry.wrap_client("if [ $1 = image ]; then echo 'layer not known' >&2; exit 125; fi");
+    entry.benchmark(&[]).run().exits(2).says(&["layer not known"]);
+}
+
 /// The cases of the test target measure in containers, too.
 pub(crate) fn the_test_target_runs_containers(engine: &Engine) {
     let entry = engine.entry("echo 'performance: 7 x/s'", json!({}));

@@ -84,6 +84,7 @@ const DOCKER: &[(&str, Test)] = tests! {
         headers_that_say_nothing_are_refused
         clean_builds_from_scratch
         a_dockerfile_with_a_mistake
+        an_engine_that_stumbles
         the_build_context_of_an_entry
         an_image_that_cannot_be_had
         the_record_is_as_its_schema_says;

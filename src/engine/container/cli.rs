@@ -28,6 +28,10 @@ pub(super) const MEANING: [&str; 9] = [
 /// How long a question to the engine may take.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// How often something is tried that may fail [in passing](is_passing), and the pause between.
+pub(super) const TRIES: u32 = 5;
+pub(super) const PASSING: Duration = Duration::from_millis(300);
+
 /// Pauses between looks at a child that was asked something.
 const PAUSES_MS: [u64; 6] = [1, 2, 3, 5, 8, 13];
 
@@ -132,25 +136,37 @@ impl Cli {
     /// # Errors
     /// As of [`Cli::ask`].
     pub(super) fn ask_about(&self, args: &[&str], limit: Duration) -> Result<String, CliError> {
-        match self.ask(args, limit) {
-            Err(e) if e.is_missing() => match e {
-                CliError::Failed { stdout, .. } => Ok(stdout),
-                other => Err(other),
-            },
-            answer => answer,
+        for _ in 1..TRIES {
+            match self.ask(args, limit) {
+                Err(e) if is_passing(&e.to_string()) => std::thread::sleep(PASSING),
+                Err(CliError::Failed { stdout, message, .. }) if is_missing(&message) => {
+                    return Ok(stdout);
+                }
+                answer => return answer,
+            }
         }
+        self.ask(args, limit)
     }
+}
+
+/// Whether the engine stumbled over an image that somebody else was just making or removing:
+/// Podman has no daemon that would put that in order.
+pub(super) fn is_passing(message: &str) -> bool {
+    ["locating item named", "layer not known"].iter().any(|words| message.contains(words))
+}
+
+fn is_missing(message: &str) -> bool {
+    // Not any "no such": a daemon's socket may be no such file.
+    let message = message.to_lowercase();
+    ["no such container", "no such image", "no such object", "not known"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 impl CliError {
     /// Whether the engine says that the thing asked about is not there.
     pub(super) fn is_missing(&self) -> bool {
-        // Not any "no such": a daemon's socket may be no such file.
-        let CliError::Failed { message, .. } = self else { return false };
-        let message = message.to_lowercase();
-        ["no such container", "no such image", "no such object", "not known"]
-            .iter()
-            .any(|words| message.contains(words))
+        matches!(self, CliError::Failed { message, .. } if is_missing(message))
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::cli::{ANSWER_LIMIT, CliError};
+use super::cli::{ANSWER_LIMIT, CliError, PASSING, TRIES, is_passing};
 use super::connection::Containers;
 use super::login::Login;
 use super::{build, supervised};
@@ -119,19 +119,25 @@ pub(super) fn tool(
 ) -> Result<()> {
     std::fs::create_dir_all(&slot.dir)?;
     let command = [&[containers.cli.program.as_str()], args].concat();
-    let command = command.into_iter().map(str::to_owned).collect();
-    let mut launch = Launch::new(command, slot.dir.clone());
-    launch.env = env;
-    let ended = supervised::run(launch, job, slot, cancel)?;
-    if ended.status.exit == Exit::Code(0) {
-        return Ok(());
+    let command: Vec<String> = command.into_iter().map(str::to_owned).collect();
+    let mut left = TRIES;
+    loop {
+        let mut launch = Launch::new(command.clone(), slot.dir.clone());
+        launch.env.clone_from(&env);
+        let ended = supervised::run(launch, job, slot, cancel)?;
+        match ended.status.exit {
+            Exit::Code(0) => return Ok(()),
+            Exit::Cancelled => bail!("cancelled"),
+            _ => {}
+        }
+        let last = super::engines_word(&slot.log()).or(ended.log.last_line);
+        let last = last.map(|line| line.text).unwrap_or_default();
+        left -= 1;
+        if left == 0 || !is_passing(&last) {
+            bail!("{last}\nlog: {}", slot.log().display());
+        }
+        std::thread::sleep(PASSING);
     }
-    if ended.status.exit == Exit::Cancelled {
-        bail!("cancelled");
-    }
-    let last = super::engines_word(&slot.log()).or(ended.log.last_line);
-    let last = last.map(|line| line.text).unwrap_or_default();
-    bail!("{last}\nlog: {}", slot.log().display())
 }
 
 /// The command that makes the image of `spec`, if one is made.
