@@ -33,6 +33,8 @@ impl Server {
                 .args(["--access-key", KEY, "--secret-key", SECRET])
                 .arg(dir.path())
                 .env_clear()
+                // Where the program itself is found.
+                .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
