@@ -2,7 +2,7 @@
 //!
 //! `madengine build` makes the image, once per Measurement; each Execution is one
 //! `madengine run` of its manifest, so that all Executions run the same image. Each works
-//! in a private catalog that holds one entry ([`root`]).
+//! in a private catalog that holds one entry (`root`).
 
 mod manifest;
 mod root;
