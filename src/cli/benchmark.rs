@@ -5,7 +5,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Global, print, print_json, report, select, whole};
-use crate::credentials::Credentials;
 use crate::engine::Cancel;
 use crate::machine::Machine;
 use crate::options::RunOptions;
@@ -49,10 +48,7 @@ impl Benchmark {
             Some(file) => Machine::from_file(file)?,
             None => Machine::cached(&options.run_dir.join("cache")),
         };
-        let credentials = Credentials::load(&global.root)?;
-        for warning in credentials.warnings() {
-            tracing::warn!("{warning}");
-        }
+        let credentials = super::credentials(global)?;
         let config = plan::data_config(&global.root, options, &context);
         let data = plan::data_resolver(&config, &global.root, options, &credentials);
         let planner = Planner {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::{Exit, Global, print, print_json, select, whole_catalog};
 use crate::catalog::Model;
-use crate::credentials::Credentials;
 use crate::data::DataConfig;
 use crate::engine::Cancel;
 use crate::engine::container::{Containers, build_command};
@@ -99,10 +98,7 @@ impl Build {
         let mut machine = Machine::cached(&self.run_dir.join("cache"));
         machine.gpus.clear();
         let variants = self.variants(options);
-        let credentials = Credentials::load(&global.root)?;
-        for warning in credentials.warnings() {
-            tracing::warn!("{warning}");
-        }
+        let credentials = super::credentials(global)?;
         let data = DataConfig::default();
         let data = plan::data_resolver(&data, &global.root, &variants[0], &credentials);
         let planner = |options| Planner {

@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::catalog::{Catalog, Model, NoMatch};
+use crate::credentials::Credentials;
 use crate::diagnostic::Diagnostic;
 use crate::engine::supervise;
 use crate::validate::render_text;
@@ -220,6 +221,15 @@ fn whole(catalog: &'static Catalog) -> Result<&'static Catalog, Exit> {
     eprint!("{}", render_text(&errors, catalog, colour(&std::io::stderr())));
     eprintln!("error: the catalog cannot be read as a whole");
     Err(Exit::Usage)
+}
+
+/// The logins of a command; what the user should know about them is told.
+fn credentials(global: &Global) -> Result<Credentials> {
+    let credentials = Credentials::load(&global.root)?;
+    for warning in credentials.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(credentials)
 }
 
 /// Tags given as words and as options.
