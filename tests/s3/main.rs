@@ -42,9 +42,11 @@ impl Site {
     fn resolve(&self, data: &Value, names: &str, servers: Servers) -> Result<Vec<DataPlan>> {
         let options = DataOptions { overlay: Some(data), ..Default::default() };
         let config = DataConfig::load(self.dir.path(), &options);
-        let file = self.dir.path().join("credential.json");
+        // In a place of its own: two downloads at once would read a file half written.
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let file = place.path().join("credential.json");
         fs::write(file, self.credentials.to_string()).expect("a file");
-        let credentials = Credentials::load(self.dir.path()).expect("credentials");
+        let credentials = Credentials::load(place.path()).expect("credentials");
         let cache = self.dir.path().join("cache");
         let resolver = Resolver::new(&config, self.dir.path(), &cache, &credentials, servers);
         Ok(resolver.resolve(names)?)
