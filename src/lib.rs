@@ -20,6 +20,8 @@
 //! * [`record`]: the run directory. [`baseline`]: the accepted numbers.
 //!   [`regress`]: the statistics of a Verdict. [`history`]: those of many past runs,
 //!   and an index of them.
+//! * [`schedule`]: many Jobs at once where they cannot disturb each other. [`sweep`]: a
+//!   matrix of measurements.
 //! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
 //!   that says.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
@@ -45,7 +47,9 @@ pub mod regress;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod schedule;
 pub mod schema;
 pub mod slug;
 pub mod source;
+pub mod sweep;
 pub mod validate;

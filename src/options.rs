@@ -12,6 +12,7 @@ use clap::builder::Resettable;
 use clap::{Args, FromArgMatches, ValueEnum};
 
 pub use context::{Context, text_items};
+pub(crate) use context::{KNOWN_KEYS, NAMES};
 
 use crate::catalog::Count;
 
@@ -142,6 +143,10 @@ pub struct RunOptions {
     /// Executions thrown away first, instead of what the entry says
     #[arg(long, value_name = "N", env = "MAD_WARMUP")]
     pub warmup: Option<u32>,
+
+    /// Cores of its own for each execution, with the others left to other executions
+    #[arg(long, value_name = "N", env = "MAD_CPUS_PER_CELL", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cpus_per_cell: Option<u32>,
 
     /// Resolve, gate and print the exact commands; run nothing
     #[arg(long, visible_aliases = ["no-execute", "dry-run"], env = "MAD_PLAN", value_parser = flag())]

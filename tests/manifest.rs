@@ -74,6 +74,7 @@ fn images(manifest: &str, machine: &str) -> Vec<String> {
         context: &context,
         credentials: &credentials,
         data: &data,
+        variation: "",
     };
     let mut lines = Vec::new();
     for model in &catalog.models {

@@ -108,8 +108,12 @@ pub struct Bench {
     pub samples: Option<u32>,
     /// Executions thrown away first.
     pub warmup: Option<u32>,
-    /// Whether the CPU must not be shared with another Execution (default true).
+    /// Whether the CPU must not be shared with another Execution (default: true without
+    /// GPUs, false with GPUs).
     pub exclusive: Option<bool>,
+    /// Cores of its own, with the others left to other Executions.
+    #[schemars(range(min = 1))]
+    pub cpus: Option<u32>,
 }
 
 /// The `regress` object: how an entry is judged.

@@ -4,15 +4,13 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Global, print, print_json, report, select, whole};
+use super::{Exit, Global, print, print_json, report, select};
 use crate::engine::Cancel;
-use crate::machine::Machine;
 use crate::options::RunOptions;
-use crate::plan::{self, Planner};
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::report::Rules;
 use crate::results::explain;
-use crate::run::{SKIPPED_MODEL, Session, canary_first, inputs, verdicts};
+use crate::run::{SKIPPED_MODEL, Session, canary_first, verdicts};
 
 /// Run entries, judge them, write the results.
 #[derive(Args, Debug)]
@@ -30,6 +28,9 @@ pub(super) struct Benchmark {
     /// Print every number behind the verdicts
     #[arg(long)]
     explain: bool,
+    /// Measure entries at the same time where they cannot disturb each other
+    #[arg(long)]
+    parallel: bool,
     #[command(flatten)]
     options: RunOptions,
 }
@@ -37,42 +38,19 @@ pub(super) struct Benchmark {
 impl Benchmark {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
         let options = &self.options;
-        let (catalog, context) = inputs(&global.root, options)?;
-        // For the rest of the process, as in `load`.
-        let catalog = match whole(Box::leak(Box::new(catalog))) {
-            Ok(catalog) => catalog,
+        let planner = match super::planner(global, options)? {
+            Ok(planner) => planner,
             Err(exit) => return Ok(exit),
         };
+        let catalog = planner.catalog;
         let models = select(catalog, &self.words, &options.tags)?;
-        let machine = match &options.machine {
-            Some(file) => Machine::from_file(file)?,
-            None => Machine::cached(&options.run_dir.join("cache")),
-        };
-        let credentials = super::credentials(global)?;
-        let config = plan::data_config(&global.root, options, &context);
-        let data = plan::data_resolver(&config, &global.root, options, &credentials);
-        let planner = Planner {
-            catalog,
-            machine: &machine,
-            options,
-            context: &context,
-            credentials: &credentials,
-            data: &data,
-        };
         if options.plan {
             return super::plan::print_plan(global, &planner, &models);
         }
         let cancel = Cancel::default();
         cancel.on_signals()?;
         let session = Session::open(planner, cancel, !global.quiet)?;
-        for model in &canary_first(&catalog.config, models.clone()) {
-            for stage in [Stage::Bench, Stage::Regress] {
-                if session.cancel.is_cancelled() {
-                    break;
-                }
-                session.case(stage, model);
-            }
-        }
+        session.run(canary_first(&catalog.config, models.clone()), self.parallel)?;
         session.finish()?;
         let cases = session.cases();
         let mut exit = exit_of(&cases);

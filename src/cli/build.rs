@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use super::{Exit, Global, print, print_json, select, whole_catalog};
 use crate::catalog::Model;
-use crate::data::DataConfig;
 use crate::engine::Cancel;
 use crate::engine::container::{Containers, build_command};
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, ImageOptions, RunOptions};
-use crate::plan::{self, ImageSource, Planner};
+use crate::plan::{ImageSource, Planner};
 use crate::results::Table;
 use crate::run::{Builder, ImageOutcome};
 
@@ -97,19 +96,11 @@ impl Build {
         // What this host has is no reason to build one image rather than another.
         let mut machine = Machine::cached(&self.run_dir.join("cache"));
         machine.gpus.clear();
-        let variants = self.variants(options);
+        let variants = self.variants(options.clone());
         let credentials = super::credentials(global)?;
-        let data = DataConfig::default();
-        let data = plan::data_resolver(&data, &global.root, &variants[0], &credentials);
-        let planner = |options| Planner {
-            catalog,
-            machine: &machine,
-            options,
-            context: &context,
-            credentials: &credentials,
-            data: &data,
-        };
-        let planners: Vec<Planner<'_>> = variants.iter().map(planner).collect();
+        let planner = Planner::for_process(catalog, machine, options, context, credentials);
+        let planners: Vec<Planner<'_>> =
+            variants.iter().map(|options| Planner { options, ..planner }).collect();
         if models.is_empty() {
             eprintln!("error: nothing to build: no entry has a `dockerfile`");
             return Ok(Exit::NoMatch);

@@ -25,6 +25,10 @@ use crate::catalog::{Catalog, Model, NoMatch};
 use crate::credentials::Credentials;
 use crate::diagnostic::Diagnostic;
 use crate::engine::supervise;
+use crate::machine::Machine;
+use crate::options::RunOptions;
+use crate::plan::Planner;
+use crate::run::inputs;
 use crate::validate::render_text;
 
 /// How a command ended: the exit statuses, the worst last.
@@ -221,6 +225,19 @@ fn whole(catalog: &'static Catalog) -> Result<&'static Catalog, Exit> {
     eprint!("{}", render_text(&errors, catalog, colour(&std::io::stderr())));
     eprintln!("error: the catalog cannot be read as a whole");
     Err(Exit::Usage)
+}
+
+/// Plans what a command runs, for the rest of the process.
+fn planner(global: &Global, options: &RunOptions) -> Result<Result<Planner<'static>, Exit>> {
+    let (catalog, context) = inputs(&global.root, options)?;
+    let catalog = match whole(Box::leak(Box::new(catalog))) {
+        Ok(catalog) => catalog,
+        Err(exit) => return Ok(Err(exit)),
+    };
+    let cache = options.run_dir.join("cache");
+    let machine = Machine::described_or_here(options.machine.as_deref(), &cache)?;
+    let credentials = credentials(global)?;
+    Ok(Ok(Planner::for_process(catalog, machine, options.clone(), context, credentials)))
 }
 
 /// The logins of a command; what the user should know about them is told.

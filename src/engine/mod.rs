@@ -6,6 +6,7 @@ mod environment;
 pub mod host;
 pub mod madengine;
 pub(crate) mod orphans;
+mod pin;
 pub mod supervise;
 mod supervised;
 mod work;
@@ -113,6 +114,8 @@ pub struct Slot {
     pub running: PathBuf,
     /// GPUs leased to it, indices into [`crate::machine::Machine::gpus`].
     pub gpus: Vec<usize>,
+    /// Cores leased to it; none where it shares them.
+    pub cores: Vec<u32>,
     /// Whether the script's output is shown while it runs.
     pub live_output: bool,
     /// Whether the private copy of the script's directory outlives the Execution.

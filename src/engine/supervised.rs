@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
+use super::pin::Pinned;
 use super::supervise::Order;
 use super::{Cancel, Container, Slot, Status, absolute, environment, orphans};
 use crate::contract::{Exit, LogFindings, LogScanner, Masker};
@@ -56,6 +57,8 @@ pub(super) struct Ended {
 /// Starts `launch` and waits for its end; its output goes to the log of `slot`.
 pub(super) fn run(launch: Launch, job: &Job, slot: &Slot, cancel: &Cancel) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Inherited by what is started. A container has its own processors.
+    let _pinned = launch.container.is_none().then(|| Pinned::to(&slot.cores)).flatten();
     runtime.block_on(follow(launch, job, slot, cancel))
 }
 

@@ -25,11 +25,10 @@ use args::HarnessArgs;
 
 use crate::catalog::{Catalog, Model, NoMatch};
 use crate::credentials::Credentials;
-use crate::data::DataConfig;
 use crate::engine::{Cancel, supervise};
 use crate::machine::Machine;
-use crate::options::{Context, RunOptions};
-use crate::plan::{self, Planner};
+use crate::options::Context;
+use crate::plan::Planner;
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::run::{CATALOG_CASE, Session, canary_first, inputs};
 
@@ -70,17 +69,14 @@ pub(crate) fn main_from(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     let root = std::env::var_os("MAD_ROOT").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    // Trials live as long as the process, and so does what they refer to.
-    let options: &'static RunOptions = Box::leak(Box::new(args.options.clone()));
     let (catalog, context, models) = load(&root, &args)?;
-    let context: &'static Context = Box::leak(Box::new(context));
+    let options = args.options.clone();
+    let machine =
+        Machine::described_or_here(options.machine.as_deref(), &options.run_dir.join("cache"))?;
+    let credentials = Credentials::load(&root)?;
+    // Trials live as long as the process, and so does what they refer to.
     let catalog: &'static Catalog = Box::leak(Box::new(catalog));
-    let machine: &'static Machine = Box::leak(Box::new(machine(options)?));
-    let credentials: &'static Credentials = Box::leak(Box::new(Credentials::load(&root)?));
-    let config: &'static DataConfig =
-        Box::leak(Box::new(plan::data_config(&root, options, context)));
-    let data = Box::leak(Box::new(plan::data_resolver(config, &root, options, credentials)));
-    let planner = Planner { catalog, machine, options, context, credentials, data };
+    let planner = Planner::for_process(catalog, machine, options, context, credentials);
 
     let models = canary_first(&catalog.config, models);
     let cases = cases(&planner, models, &args.libtest);
@@ -135,13 +131,6 @@ fn load(root: &Path, args: &HarnessArgs) -> Result<(Catalog, Context, Vec<Model>
     }
     let models = catalog.select(&options.tags).context("MAD_TAGS or --tags")?;
     Ok((catalog, context, models))
-}
-
-fn machine(options: &RunOptions) -> Result<Machine> {
-    Ok(match &options.machine {
-        Some(file) => Machine::from_file(file)?,
-        None => Machine::cached(&options.run_dir.join("cache")),
-    })
 }
 
 /// A case before it is a Trial.

@@ -24,6 +24,14 @@ pub(super) fn available() -> u32 {
     thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
 }
 
+/// The processors this process may use, by the kernel's numbers, ascending.
+pub fn usable_cores() -> Vec<u32> {
+    let set = rustix::thread::sched_getaffinity(None);
+    let set = set.unwrap_or_else(|_| rustix::thread::CpuSet::new());
+    let all = 0..rustix::thread::CpuSet::MAX_CPU;
+    all.filter(|&n| set.is_set(n)).filter_map(|n| u32::try_from(n).ok()).collect()
+}
+
 /// Memory of the host in bytes, 0 when unknown.
 pub(super) fn memory_bytes(root: &Path) -> u64 {
     fs::read_to_string(root.join("proc/meminfo"))

@@ -41,6 +41,10 @@ pub struct Machine {
     /// The GPU driver, absent without GPUs.
     #[serde(default)]
     pub driver: Option<Driver>,
+    /// Whether it is only pretended: scripts run on this host, on GPUs that are not there.
+    /// Numbers of such a machine are never compared with those of a real one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
     /// Identifies the boot, `/proc/sys/kernel/random/boot_id`.
     #[serde(default)]
     pub boot_id: Option<String>,
@@ -59,6 +63,7 @@ impl PartialEq for Machine {
             gpus,
             hidden_gpus,
             driver,
+            simulated,
             boot_id: _,
         } = self;
         *schema == other.schema
@@ -70,6 +75,7 @@ impl PartialEq for Machine {
             && *gpus == other.gpus
             && *hidden_gpus == other.hidden_gpus
             && *driver == other.driver
+            && *simulated == other.simulated
     }
 }
 
@@ -261,6 +267,26 @@ impl Machine {
                 Err(MachineError::Newer { path: path.to_owned(), found: schema })
             }
             _ => Err(MachineError::Schema { path: path.to_owned(), found: schema }),
+        }
+    }
+
+    /// The machine that is described in `file`, or without one the host this process runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::from_file`].
+    pub fn described_or_here(file: Option<&Path>, cache: &Path) -> Result<Self, MachineError> {
+        file.map_or_else(|| Ok(Self::cached(cache)), Self::from_file)
+    }
+
+    /// What to lease in order to use the GPU of this index; on a pretended machine something
+    /// that no real one has.
+    pub fn gpu_resource(&self, index: usize) -> Resource {
+        match self.gpus[index].resource() {
+            Resource::Gpu(name) if self.simulated => {
+                Resource::Gpu(format!("simulated-{}-{name}", self.hostname))
+            }
+            resource => resource,
         }
     }
 

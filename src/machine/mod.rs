@@ -29,8 +29,11 @@ mod visible;
 #[cfg(test)]
 mod tests;
 
+pub use cpu::usable_cores;
 pub use description::{Cpu, Driver, Gpu, Machine, MachineError, SCHEMA, Vendor};
 pub(crate) use fingerprint::slug;
 pub use fingerprint::{Difference, MachineClass};
-pub use lease::{Lease, LeaseError, LeaseRequest, Leases, Resource, Share};
+pub use lease::{
+    Attempt, Choice, Granted, Lease, LeaseError, LeaseRequest, Leases, Resource, Share, Ticket,
+};
 pub use probe::load_average;

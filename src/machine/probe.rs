@@ -51,6 +51,7 @@ pub(super) fn inventory(root: &Path) -> Machine {
         gpus,
         hidden_gpus: amd.hidden + nvidia.hidden,
         driver: amd.driver.or(nvidia.driver),
+        simulated: false,
         boot_id: boot_id(root),
         kernel,
     }

@@ -14,7 +14,29 @@ use crate::validate::python;
 pub struct Context(pub Map<String, Value>);
 
 /// Keys whose value is an object of names.
-const NAMES: [&str; 4] = ["docker_env_vars", "docker_build_arg", "docker_mounts", "env_vars"];
+pub(crate) const NAMES: [&str; 4] =
+    ["docker_env_vars", "docker_build_arg", "docker_mounts", "env_vars"];
+
+/// Keys that something reads, apart from GPU counts: what a sweep can vary.
+pub(crate) const KNOWN_KEYS: [&str; 17] = [
+    "MAD_CONTAINER_IMAGE",
+    "docker_build_arg",
+    "docker_cpus",
+    "docker_env_vars",
+    "docker_gpus",
+    "docker_mounts",
+    "encapsulate_script",
+    "env_vars",
+    "gpu_vendor",
+    "guest_os",
+    "k8s",
+    "kubernetes",
+    "model_args",
+    "post_scripts",
+    "pre_scripts",
+    "slurm",
+    "tools",
+];
 
 /// Keys that change what is executed and that only later engines can honour.
 const NOT_ON_HOST: [&str; 4] = ["tools", "pre_scripts", "post_scripts", "encapsulate_script"];
@@ -108,7 +130,11 @@ impl Context {
         NOT_ON_HOST.into_iter().filter(|key| self.0.contains_key(*key)).collect()
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether what it holds is of the right types.
+    ///
+    /// # Errors
+    /// When something is not; all of it is named.
+    pub fn check(&self) -> Result<()> {
         let mut wrong = Vec::new();
         for key in NAMES {
             match self.0.get(key) {

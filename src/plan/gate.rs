@@ -49,6 +49,7 @@ impl Planner<'_> {
     pub fn gate(&self, model: &Model) -> Option<Skip> {
         let hardware = self
             .gate_gpus(model)
+            .or_else(|| self.gate_cores(model))
             .or_else(|| self.gate_arch(model))
             .or_else(|| self.gate_images(model));
         let (reason, lacks) = match hardware {
@@ -115,6 +116,15 @@ impl Planner<'_> {
             _ => has.to_string(),
         };
         Some(format!("needs {amount} {kind}GPU{s}, {} has {have}", self.host()))
+    }
+
+    /// More cores than there are.
+    fn gate_cores(&self, model: &Model) -> Option<String> {
+        let entry = model.entry().bench.as_ref().and_then(|bench| bench.cpus);
+        let wanted = self.options.cpus_per_cell.or(entry)?;
+        let has = self.machine.cpu.available;
+        (wanted > has && !self.runs_elsewhere(model))
+            .then(|| format!("needs {wanted} cores of its own, {} has {has}", self.host()))
     }
 
     pub(super) fn host(&self) -> String {

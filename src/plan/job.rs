@@ -13,8 +13,9 @@ use crate::contract::{ErrorScan, Masker, is_secret, secrets};
 use crate::credentials::Credential;
 use crate::data::{DataPlan, container_homes};
 use crate::engine::absolute;
-use crate::machine::{Driver, Gpu, Machine, Vendor};
+use crate::machine::{Driver, Gpu, Machine, Resource, Vendor};
 use crate::options::{EngineKind, text_items};
+use crate::schedule::{CpuUse, Footprint};
 use crate::source::Repository;
 
 /// Seconds an execution may take when nobody says otherwise; madengine's default.
@@ -49,8 +50,8 @@ const FORWARDED: [&str; 19] = [
 pub struct Job {
     /// The entry.
     pub model: Model,
-    /// What keys records and baselines: the entry's id, with the image's part behind `@`
-    /// where several images of it are measured.
+    /// What keys records and baselines: the entry's id, with what a sweep varies behind `+`,
+    /// and the image's part behind `@` where several images of it are measured.
     pub id: String,
     /// The repository of the entry's `url`.
     pub repository: Option<Arc<Repository>>,
@@ -84,8 +85,8 @@ pub struct Job {
     pub samples: u32,
     /// Executions before it that do not count.
     pub warmup: u32,
-    /// Whether the CPU must not be shared meanwhile.
-    pub exclusive: bool,
+    /// How the processors are used.
+    pub cpu: CpuUse,
     /// The file of a `multiple_results` entry.
     pub results_csv: Option<String>,
     /// How the log is searched for errors.
@@ -163,6 +164,27 @@ impl Job {
     /// How it runs on machines of which this host is none, if it does.
     pub fn elsewhere(&self) -> Option<&MadengineSpec> {
         self.madengine.as_ref().filter(|spec| spec.target != Target::Local)
+    }
+
+    /// The image's part of the id, `@` included; nothing where only one is measured.
+    pub fn image_part(&self) -> &str {
+        self.id.rfind('@').map_or("", |at| &self.id[at..])
+    }
+
+    /// What it needs of the machine while it is measured.
+    pub fn footprint(&self) -> Footprint {
+        if self.elsewhere().is_some() {
+            return Footprint { elsewhere: true, ..Footprint::default() };
+        }
+        // madengine gives all runs of an image the same container.
+        let container = self.madengine.as_ref().map(|s| Resource::Container(s.container_name()));
+        Footprint {
+            n_gpus: self.n_gpus as usize,
+            gpus: self.gpus.clone(),
+            cpu: self.cpu,
+            elsewhere: false,
+            also: container.into_iter().collect(),
+        }
     }
 
     /// Whether everything but the model runs (`--skip-model-run`).
@@ -282,6 +304,7 @@ impl Planner<'_> {
 
         let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
         warnings.extend(scan_warnings);
+        let cores = self.options.cpus_per_cell.or(bench.cpus);
         let engine = self.engine(model);
         if !matches!(engine, EngineKind::Container | EngineKind::Madengine) {
             for key in self.context.without_meaning_on_host() {
@@ -296,7 +319,7 @@ impl Planner<'_> {
         };
         Job {
             engine,
-            id: model.id(),
+            id: format!("{}{}", model.id(), self.variation),
             container: None,
             repository: None,
             data: Vec::new(),
@@ -318,7 +341,14 @@ impl Planner<'_> {
                 .unwrap_or(1)
                 .max(1),
             warmup: self.options.warmup.or(bench.warmup).or(defaults.warmup).unwrap_or(0),
-            exclusive: bench.exclusive.or(defaults.exclusive).unwrap_or(true),
+            cpu: match (cores, bench.exclusive.or(defaults.exclusive)) {
+                (Some(n), _) => CpuUse::Cores(n),
+                (None, Some(true)) => CpuUse::Exclusive,
+                (None, Some(false)) => CpuUse::Shared,
+                // Next to a measurement on GPUs there is room for another.
+                (None, None) if n_gpus > 0 => CpuUse::Shared,
+                (None, None) => CpuUse::Exclusive,
+            },
             results_csv: match model.contract() {
                 Contract::Csv(file) => Some(file),
                 _ => None,

@@ -25,6 +25,7 @@ use crate::credentials::Credentials;
 use crate::data::{DataConfig, DataOptions, Resolver, Servers};
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
+use crate::schedule::Footprint;
 
 /// What is to be done about one entry.
 #[derive(Clone, Debug)]
@@ -53,6 +54,35 @@ pub struct Planner<'a> {
     pub credentials: &'a Credentials,
     /// Where data sets come from.
     pub data: &'a Resolver<'a>,
+    /// What a sweep varies in the context, as it is in the ids of Jobs; nothing otherwise.
+    pub variation: &'a str,
+}
+
+impl Planner<'static> {
+    /// A planner that lives as long as the process, and so does what it plans with.
+    pub fn for_process(
+        catalog: &'static Catalog,
+        machine: Machine,
+        options: RunOptions,
+        context: Context,
+        credentials: Credentials,
+    ) -> Planner<'static> {
+        let options: &'static RunOptions = Box::leak(Box::new(options));
+        let context: &'static Context = Box::leak(Box::new(context));
+        let credentials: &'static Credentials = Box::leak(Box::new(credentials));
+        let config: &'static DataConfig =
+            Box::leak(Box::new(data_config(&catalog.root, options, context)));
+        let data = data_resolver(config, &catalog.root, options, credentials);
+        Planner {
+            catalog,
+            machine: Box::leak(Box::new(machine)),
+            options,
+            context,
+            credentials,
+            data: Box::leak(Box::new(data)),
+            variation: "",
+        }
+    }
 }
 
 /// Reads where the data sets of a catalog come from.
@@ -119,6 +149,12 @@ impl Planner<'_> {
         }
         let asked = self.options.ngpus.or_else(|| self.context.n_gpus());
         asked.or_else(|| self.cluster_gpus(model)).unwrap_or(entry)
+    }
+
+    /// What the entry needs of this machine; nothing, if it does not run.
+    pub fn footprint(&self, model: &Model) -> Footprint {
+        let jobs = self.gate(model).is_none().then(|| self.variants(model).ok()).flatten();
+        jobs.and_then(|jobs| jobs.first().map(Job::footprint)).unwrap_or_default()
     }
 
     /// Where the accepted numbers of the entry would be on this machine, per image.

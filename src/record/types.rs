@@ -165,6 +165,9 @@ pub struct ExecutionRecord {
     /// GPUs it had.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub gpus: Vec<usize>,
+    /// Cores of its own that it had, as the kernel numbers them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cores: Vec<u32>,
     /// Load average of the host (1 minute) when it started.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub load: Option<f64>,

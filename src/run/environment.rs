@@ -122,7 +122,7 @@ impl Session<'_> {
         };
         let words = suspicion_words(&shift);
         eprintln!("warning: {words}");
-        for case in lock(&self.cases).iter_mut() {
+        for case in lock(&self.said.cases).iter_mut() {
             if case.status == CaseStatus::Failed && case.kind == "regression" {
                 case.kind = INVALID_ENVIRONMENT.to_owned();
                 case.message = format!("{words}\n{}", case.message);

@@ -112,7 +112,7 @@ impl Session<'_> {
             Ok(None) => return Ok(self.no_baseline(job)),
             Err(e) => return Ok(Outcome::failed("baseline", e.to_string())),
         };
-        let guard = self.dir.lock(&job.id, &|| self.cancel.is_cancelled())?;
+        let guard = self.dir.lock(&self.job_key(job), &|| self.cancel.is_cancelled())?;
         let measurement = self.measure(job, &guard)?;
         if let Some(failure) = &measurement.failure {
             let message = format!("nothing to judge: {failure}");

@@ -12,11 +12,27 @@ use crate::engine::container::ContainerEngine;
 use crate::engine::host::HostEngine;
 use crate::engine::madengine::MadengineEngine;
 use crate::engine::{Engine, Prepared, Slot, orphans};
-use crate::machine::{Lease, Resource, Share, load_average};
+use crate::machine::{load_average, usable_cores};
 use crate::options::EngineKind;
-use crate::plan::{Job, Target};
+use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
 use crate::results::{append_rows, check_appendable, super_records};
+use crate::schedule::{CpuUse, Footprint, Grant};
+
+/// What the scheduler has leased for this entry, or what was leased for an Execution of it.
+enum Held<'a> {
+    Ours(&'a Grant),
+    Leased(Grant),
+}
+
+impl Held<'_> {
+    fn grant(&self) -> &Grant {
+        match self {
+            Held::Ours(grant) => grant,
+            Held::Leased(grant) => grant,
+        }
+    }
+}
 
 /// What an Execution is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +69,7 @@ impl Session<'_> {
     }
 
     fn bench_job(&self, job: &Job) -> Result<Outcome> {
-        let guard = self.dir.lock(&job.id, &|| self.cancel.is_cancelled())?;
+        let guard = self.dir.lock(&self.job_key(job), &|| self.cancel.is_cancelled())?;
         let measurement = self.measure(job, &guard)?;
         drop(guard);
         let properties = self.properties(job, &measurement);
@@ -139,8 +155,9 @@ impl Session<'_> {
             && job.madengine.is_none()
             && job.repository.is_none()
             && job.data.is_empty();
-        let lease = if light { None } else { Some(self.lease_cpu(job, Share::Shared)?) };
-        let prepared = engine.prepare(job, &self.slot(dir, &[]), &self.cancel);
+        let cpu = if light { CpuUse::None } else { CpuUse::Shared };
+        let lease = self.lease(job, &Footprint { cpu, ..Footprint::default() })?;
+        let prepared = engine.prepare(job, &self.slot(dir, &Grant::default()), &self.cancel);
         drop(lease);
         prepared
     }
@@ -157,11 +174,11 @@ impl Session<'_> {
     ) -> Result<ExecutionRecord> {
         let dir = attempt.join(format!("execution-{number}"));
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let (lease, gpus) = self.lease(job)?;
+        let lease = self.lease(job, &job.footprint())?;
         if self.progress {
-            eprintln!("{}: {} {number}", job.id, purpose.word());
+            eprintln!("{}: {} {number}", self.job_key(job), purpose.word());
         }
-        let slot = self.slot(dir, &gpus);
+        let slot = self.slot(dir.clone(), lease.grant());
         let (started, load) = (record::now(), load_average());
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
         drop(lease);
@@ -191,14 +208,15 @@ impl Session<'_> {
             duration_s: execution.duration_s,
             exit: execution.exit,
             log: log.strip_prefix(self.dir.path()).unwrap_or(&log).to_owned(),
-            gpus,
+            gpus: slot.gpus,
+            cores: slot.cores,
             load,
             samples,
             failure,
             warnings,
         };
         // Whatever happens to the rest of the attempt, this one is done.
-        record::write_json(&slot.dir.join("execution.json"), &record)?;
+        record::write_json(&dir.join("execution.json"), &record)?;
         Ok(record)
     }
 
@@ -211,52 +229,37 @@ impl Session<'_> {
         }
     }
 
-    fn slot(&self, dir: PathBuf, gpus: &[usize]) -> Slot {
+    fn slot(&self, dir: PathBuf, grant: &Grant) -> Slot {
         let options = self.planner.options;
         Slot {
             dir,
             run: self.dir.id.clone(),
             cache: options.run_dir.join("cache"),
             running: orphans::directory(&options.run_dir),
-            gpus: gpus.to_owned(),
+            gpus: grant.gpus.clone(),
+            cores: grant.cores.clone(),
             live_output: options.live_output,
             keep_work: options.keep_alive,
         }
     }
 
-    /// Waits for the CPU and for as many GPUs as the Job needs.
-    fn lease(&self, job: &Job) -> Result<(Lease, Vec<usize>)> {
-        if job.elsewhere().is_some() {
-            return Ok((self.lease_cpu(job, Share::Shared)?, Vec::new()));
+    /// Waits for what `footprint` says, unless the scheduler has leased it already.
+    fn lease(&self, job: &Job, footprint: &Footprint) -> Result<Held<'_>> {
+        if let Some(grant) = &self.grant {
+            return Ok(Held::Ours(grant));
         }
-        let share = if job.exclusive { Share::Exclusive } else { Share::Shared };
-        let candidates: Vec<Resource> =
-            job.gpus.iter().map(|&i| job.machine.gpus[i].resource()).collect();
-        let (lease, chosen) = self.acquire(job, &candidates, job.n_gpus as usize, share)?;
-        Ok((lease, chosen.into_iter().map(|i| job.gpus[i]).collect()))
-    }
-
-    fn lease_cpu(&self, job: &Job, share: Share) -> Result<Lease> {
-        Ok(self.acquire(job, &[], 0, share)?.0)
-    }
-
-    fn acquire(
-        &self,
-        job: &Job,
-        candidates: &[Resource],
-        count: usize,
-        cpu: Share,
-    ) -> Result<(Lease, Vec<usize>)> {
+        if footprint.is_free() {
+            return Ok(Held::Leased(Grant::default()));
+        }
+        let cores = usable_cores();
         let owner = format!("{} {}", self.dir.id, job.id);
+        let request = footprint.request(&job.machine, &footprint.gpus, &cores, owner);
         let cancelled = || self.cancel.is_cancelled();
         let mut waiting = |holder: &str| {
             tracing::info!("{} waits for {holder}", job.id);
         };
-        let mut fixed = vec![(Resource::Cpu, cpu)];
-        // madengine gives all runs of an image the same container.
-        let local = job.madengine.as_ref().filter(|spec| spec.target == Target::Local);
-        fixed.extend(local.map(|s| (Resource::Container(s.container_name()), Share::Exclusive)));
-        Ok(self.leases.acquire_any(candidates, count, &fixed, &owner, &cancelled, &mut waiting)?)
+        let granted = self.leases.acquire(&request, &cancelled, &mut waiting)?;
+        Ok(Held::Leased(Grant::new(granted, &footprint.gpus, &cores)))
     }
 
     fn append_results(&self, job: &Job, measurement: &Measurement) -> Result<()> {
@@ -265,7 +268,7 @@ impl Session<'_> {
         let plain: Vec<_> = rows.iter().map(|(row, _)| row.clone()).collect();
         append_rows(&self.planner.options.output, &plain)?;
         let records = super_records(rows.iter().map(|(row, sample)| (row, *sample)));
-        lock(&self.super_records).extend(records);
+        lock(&self.said.super_records).extend(records);
         Ok(())
     }
 }

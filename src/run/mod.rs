@@ -5,13 +5,14 @@
 mod build;
 mod environment;
 mod judge;
+mod many;
 mod measure;
 mod policy;
 mod provenance;
 mod rows;
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -34,6 +35,7 @@ use crate::manifest::ManifestFile;
 use crate::options::{Context, RunOptions};
 use crate::plan::{Job, Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
+use crate::schedule::{Grant, Limits, Scheduler};
 use crate::validate::Validator;
 
 /// Name of the case that says whether the catalog's files can be read at all.
@@ -48,16 +50,26 @@ pub struct Session<'a> {
     /// Decides what runs and what is skipped.
     pub planner: Planner<'a>,
     /// The static rules.
-    pub validator: Validator<'a>,
+    pub validator: Arc<Validator<'a>>,
     /// The accepted numbers.
     pub store: Store,
     /// Ends everything.
     pub cancel: Cancel,
     dir: RunDir,
     leases: Leases,
+    said: Arc<Said>,
+    progress: bool,
+    /// What the scheduler has leased for the entry that this is about.
+    grant: Option<Grant>,
+    /// What keys the records, where that is not the entry's id: a Cell of a sweep.
+    cell: Option<String>,
+}
+
+/// What a Run has found out so far.
+#[derive(Debug, Default)]
+struct Said {
     cases: Mutex<Vec<CaseRecord>>,
     super_records: Mutex<Vec<Value>>,
-    progress: bool,
 }
 
 /// How one case ended, before it is timed and recorded.
@@ -151,15 +163,57 @@ impl<'a> Session<'a> {
         })?;
         Ok(Session {
             planner,
-            validator: Validator::new(planner.catalog),
+            validator: Arc::new(Validator::new(planner.catalog)),
             store: store(planner.catalog),
             cancel,
             dir,
             leases: Leases::new(Leases::default_dir()),
-            cases: Mutex::default(),
-            super_records: Mutex::default(),
+            said: Arc::default(),
             progress,
+            grant: None,
+            cell: None,
         })
+    }
+
+    /// The same Run for one entry that the scheduler has leased its part of the machine for,
+    /// planned by `planner`. `cell` keys its records instead of the entry's id.
+    pub fn granted(&self, planner: Planner<'a>, grant: Grant, cell: Option<String>) -> Session<'a> {
+        Session {
+            planner,
+            validator: Arc::clone(&self.validator),
+            store: self.store.clone(),
+            cancel: self.cancel.clone(),
+            dir: self.dir.clone(),
+            leases: self.leases.clone(),
+            said: Arc::clone(&self.said),
+            progress: self.progress,
+            grant: Some(grant),
+            cell,
+        }
+    }
+
+    /// What runs many entries of this Run where they cannot disturb each other.
+    pub fn scheduler(&self, limits: Limits) -> Scheduler<'_> {
+        Scheduler {
+            machine: self.planner.machine,
+            leases: &self.leases,
+            cancel: &self.cancel,
+            limits,
+            owner: &self.dir.id,
+        }
+    }
+
+    /// What keys the records of an entry.
+    fn key(&self, model: &Model) -> String {
+        self.cell.clone().unwrap_or_else(|| model.id())
+    }
+
+    /// What keys the records of a Job: for a Cell, its id, and the image's part.
+    fn job_key(&self, job: &Job) -> String {
+        match &self.cell {
+            Some(cell) => format!("{cell}{}", job.image_part()),
+            None => job.id.clone(),
+        }
     }
 
     /// The Run's directory.
@@ -169,7 +223,8 @@ impl<'a> Session<'a> {
 
     /// Answers the question of `stage` about one entry, and records the answer.
     pub fn case(&self, stage: Stage, model: &Model) -> CaseRecord {
-        self.timed(stage.case(&model.id()), stage, model.id(), || match stage {
+        let key = self.key(model);
+        self.timed(stage.case(&key), stage, key, || match stage {
             Stage::Validate => Ok(self.validate(model)),
             Stage::Bench => self.bench(model),
             Stage::Regress => self.regress(model),
@@ -200,7 +255,7 @@ impl<'a> Session<'a> {
         if let Err(e) = self.dir.write_case(&case) {
             tracing::error!("{e:#}");
         }
-        lock(&self.cases).push(case.clone());
+        lock(&self.said.cases).push(case.clone());
         case
     }
 
@@ -222,7 +277,7 @@ impl<'a> Session<'a> {
 
     /// The cases so far, in the order they ended.
     pub fn cases(&self) -> Vec<CaseRecord> {
-        lock(&self.cases).clone()
+        lock(&self.said.cases).clone()
     }
 
     /// Looks at all verdicts together, and writes what is written at the end of a Run: JUnit, and
@@ -234,7 +289,7 @@ impl<'a> Session<'a> {
         self.look_at_all()?;
         let junit = self.planner.options.run_dir.join("junit.xml");
         crate::results::write_junit(&junit, &self.cases())?;
-        let records = std::mem::take(&mut *lock(&self.super_records));
+        let records = std::mem::take(&mut *lock(&self.said.super_records));
         if !records.is_empty() {
             let output = &self.planner.options.output;
             let path = output.with_file_name("perf_entry_super.json");

@@ -206,6 +206,7 @@ pub(crate) fn launchers() {
             context: &context,
             credentials: &credentials,
             data: &data,
+            variation: "",
         };
         let model = catalog.select(&[name]).expect("an entry").remove(0);
         let Plan::Run(jobs) = planner.plan(&model) else { panic!("{name} is not run") };

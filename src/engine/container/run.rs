@@ -132,7 +132,7 @@ impl Run<'_> {
         for label in labels(&self.slot.run, &self.job.id) {
             argv.pair("--label", label);
         }
-        argv.permissions(self.containers, self.job, self.spec, &self.slot.gpus);
+        argv.permissions(self.containers, self.job, self.spec, &self.slot.gpus, &self.slot.cores);
         argv.mount(&self.workspace(), WORKSPACE, true);
         for path in self.seen() {
             let inside =
@@ -183,7 +183,7 @@ impl ContainerSpec {
 pub(super) fn command(containers: &Containers, job: &Job, spec: &ContainerSpec) -> Option<String> {
     let mut argv = Argv(vec![containers.cli.program.clone(), "run".into()]);
     let gpus: Vec<usize> = job.gpus.iter().copied().take(job.n_gpus as usize).collect();
-    argv.permissions(containers, job, spec, &gpus);
+    argv.permissions(containers, job, spec, &gpus, &[]);
     argv.mount(Path::new("/WORK"), &spec.work_path(), true);
     argv.environment(job);
     argv.0.extend(spec.options.iter().cloned());
@@ -234,6 +234,7 @@ impl Argv {
         job: &Job,
         spec: &ContainerSpec,
         gpus: &[usize],
+        cores: &[u32],
     ) {
         // MAD's images are made to be root in: they install packages when they run.
         self.pair("--user", "0:0");
@@ -252,7 +253,9 @@ impl Argv {
         if !spec.has_option("--shm-size") && !spec.has_option("--ipc") {
             self.pair("--shm-size", (job.machine.memory_bytes / 2).to_string());
         }
-        if let Some(cpus) = &spec.cpus {
+        let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
+        let cores = (!cores.is_empty()).then(|| cores.join(","));
+        if let Some(cpus) = spec.cpus.clone().or(cores) {
             self.pair("--cpuset-cpus", cpus);
         }
         let gpus: Vec<_> = gpus.iter().map(|&i| &job.machine.gpus[i]).collect();

@@ -7,12 +7,14 @@
 //! never removed: a file removed while somebody waits for it would be locked twice.
 //!
 //! All parts of a request are taken or none; between attempts nothing is held. Requests
-//! therefore cannot deadlock, but a wide one may wait until narrow ones leave a gap. A
-//! holder must not ask for a second lease while it holds one.
+//! therefore cannot deadlock. Narrow ones may go ahead of a wide one that waits, but not for
+//! ever: who waits has a [`Ticket`], and from the time that is written in it nobody younger
+//! takes what it waits for. A holder must not ask for a second lease while it holds one.
 //!
 //! Containers take part when the directory is mounted into them. It has to be on a local
 //! file system: some network file systems do not lock between hosts.
 
+mod queue;
 mod slot;
 
 #[cfg(test)]
@@ -24,8 +26,9 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+pub use queue::Ticket;
 use slot::Slot;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -33,6 +36,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A wait shorter than this is not worth telling anybody.
 const TELL_AFTER: Duration = Duration::from_secs(1);
+
+/// How long others may go ahead of who waits, where nobody knows better: long enough that
+/// short measurements fill the gaps, short against what a wide one takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 const DIRECTORY_VARIABLE: &str = "MAD_LEASE_DIR";
 const DEFAULT_DIRECTORY: &str = "/tmp/mad-leases";
@@ -45,6 +52,8 @@ const NAME_MAX: usize = 100;
 pub enum Resource {
     /// The processors, all together.
     Cpu,
+    /// One processor, by the number that the kernel gives it. Who has one shares the CPU.
+    Core(u32),
     /// A GPU by the name that [`Gpu::resource`](super::Gpu::resource) gives it.
     Gpu(String),
     /// A container that several programs would give the same name.
@@ -56,6 +65,7 @@ impl Resource {
     fn file_name(&self) -> String {
         match self {
             Self::Cpu => "cpu.lock".to_owned(),
+            Self::Core(number) => format!("core-{number}.lock"),
             Self::Gpu(name) | Self::Container(name) => {
                 let kind = if matches!(self, Self::Gpu(_)) { "gpu" } else { "container" };
                 let safe: String = name
@@ -76,6 +86,7 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("the CPU"),
+            Self::Core(number) => write!(f, "core {number}"),
             Self::Gpu(name) => write!(f, "GPU {name}"),
             Self::Container(name) => write!(f, "the container {name}"),
         }
@@ -96,9 +107,33 @@ pub enum Share {
 pub struct LeaseRequest {
     /// The parts; of one named twice, the stronger share counts.
     pub resources: Vec<(Resource, Share)>,
+    /// Parts of which any will do; held exclusively.
+    pub choices: Vec<Choice>,
     /// Who wants them, for those who wait: run id and case.
     pub owner: String,
 }
+
+/// Any `count` of `candidates`. The first free ones are taken.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// What there is to choose from, the best first.
+    pub candidates: Vec<Resource>,
+    /// How many are wanted.
+    pub count: usize,
+}
+
+impl Choice {
+    fn kind(&self) -> &'static str {
+        match self.candidates.first() {
+            Some(Resource::Core(_)) => "cores",
+            _ => "GPUs",
+        }
+    }
+}
+
+/// What was granted: the lease, and for each [`Choice`] the positions of those that were
+/// chosen, ascending.
+pub type Granted = (Lease, Vec<Vec<usize>>);
 
 /// Parts of the machine that are held; released on drop, or when the process ends.
 #[derive(Debug)]
@@ -146,8 +181,10 @@ pub enum LeaseError {
         source: io::Error,
     },
     /// The request can never be met.
-    #[error("{wanted} GPUs are wanted but only {candidates} can be chosen from")]
+    #[error("{wanted} {kind} are wanted but only {candidates} can be chosen from")]
     TooFew {
+        /// Of what.
+        kind: &'static str,
         /// How many are wanted.
         wanted: usize,
         /// How many different ones there are.
@@ -184,88 +221,132 @@ impl Leases {
             .map_or_else(|| PathBuf::from(DEFAULT_DIRECTORY), PathBuf::from)
     }
 
-    /// Waits until all resources are held.
+    /// Waits until everything that is requested is held.
     ///
     /// `cancelled` is asked at least every 100 ms. `waiting` is called once, after a
     /// second, with what is in use and by whom.
     ///
     /// # Errors
     ///
-    /// An unusable directory or file, or cancellation.
+    /// An unusable directory or file, cancellation, or fewer candidates than are wanted.
     pub fn acquire(
         &self,
         request: &LeaseRequest,
         cancelled: &dyn Fn() -> bool,
         waiting: &mut dyn FnMut(&str),
-    ) -> Result<Lease, LeaseError> {
-        self.prepare()?;
-        let wanted = merge(&request.resources);
-        wait(cancelled, waiting, || {
-            Ok(match self.try_all(&wanted)? {
-                Attempt::Held(slots) => Attempt::Held(Lease::new(slots, &request.owner)),
-                Attempt::Busy(who) => Attempt::Busy(who),
-            })
-        })
+    ) -> Result<Granted, LeaseError> {
+        let start = Instant::now();
+        let (mut pause, mut told, mut ticket) = (FIRST_PAUSE, false, None);
+        loop {
+            let who = match self.try_acquire(request, ticket.as_ref())? {
+                Attempt::Held(granted) => return Ok(granted),
+                Attempt::Busy(who) => who,
+            };
+            if cancelled() {
+                return Err(LeaseError::Cancelled { waiting_for: who });
+            }
+            if ticket.is_none() {
+                ticket = Some(self.queue(request, SystemTime::now() + PATIENCE)?);
+            }
+            if !told && start.elapsed() >= TELL_AFTER {
+                waiting(&who);
+                told = true;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
-    /// Waits until any `n` of `candidates` are free together, holds them exclusively and
-    /// everything in `also` with them, and says which they are (positions, ascending).
-    ///
-    /// The first free ones are taken, so that later wide requests find a gap sooner.
+    /// Takes everything that is requested if it is free now, and if it is nobody's turn who
+    /// waits for longer than the holder of `ticket`.
     ///
     /// # Errors
     ///
-    /// As [`Leases::acquire`]; also when there are fewer than `n` different candidates,
-    /// not counting any named in `also`.
-    pub fn acquire_any(
+    /// As [`Leases::acquire`], apart from cancellation.
+    pub fn try_acquire(
         &self,
-        candidates: &[Resource],
-        n: usize,
-        also: &[(Resource, Share)],
-        owner: &str,
-        cancelled: &dyn Fn() -> bool,
-        waiting: &mut dyn FnMut(&str),
-    ) -> Result<(Lease, Vec<usize>), LeaseError> {
+        request: &LeaseRequest,
+        ticket: Option<&Ticket>,
+    ) -> Result<Attempt<Granted>, LeaseError> {
         self.prepare()?;
-        let fixed = merge(also);
+        let fixed = merge(&request.resources);
         let mut seen: BTreeSet<String> = fixed.keys().cloned().collect();
-        let choice: Vec<(usize, &Resource)> = candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, candidate)| seen.insert(candidate.file_name()))
-            .collect();
-        if choice.len() < n {
-            return Err(LeaseError::TooFew { wanted: n, candidates: choice.len() });
-        }
-        wait(cancelled, waiting, || {
-            let mut slots = match self.try_all(&fixed)? {
-                Attempt::Held(slots) => slots,
-                Attempt::Busy(who) => return Ok(Attempt::Busy(who)),
-            };
-            let (mut chosen, mut busy) = (Vec::with_capacity(n), Vec::new());
-            for (at, candidate) in &choice {
-                if chosen.len() == n {
-                    break;
-                }
-                match self.try_one(candidate, Share::Exclusive)? {
-                    Attempt::Held(slot) => {
-                        slots.push(slot);
-                        chosen.push(*at);
-                    }
-                    Attempt::Busy(who) => busy.push(who),
-                }
+        let mut choices = Vec::with_capacity(request.choices.len());
+        for choice in &request.choices {
+            let different = choice.candidates.iter().enumerate();
+            let different: Vec<(usize, &Resource)> =
+                different.filter(|(_, c)| seen.insert(c.file_name())).collect();
+            if different.len() < choice.count {
+                let (kind, candidates) = (choice.kind(), different.len());
+                return Err(LeaseError::TooFew { kind, wanted: choice.count, candidates });
             }
-            Ok(if chosen.len() == n {
-                Attempt::Held((Lease::new(slots, owner), chosen))
-            } else {
-                Attempt::Busy(format!(
-                    "{n} of {} GPUs, {} free: {}",
-                    choice.len(),
-                    chosen.len(),
-                    busy.join("; ")
-                ))
-            })
-        })
+            choices.push((choice, different));
+        }
+        if let Some(who) = queue::ahead(&self.dir, request, ticket) {
+            return Ok(Attempt::Busy(who));
+        }
+        let mut slots = match self.try_all(&fixed)? {
+            Attempt::Held(slots) => slots,
+            Attempt::Busy(who) => return Ok(Attempt::Busy(who)),
+        };
+        let mut chosen = Vec::with_capacity(choices.len());
+        for (choice, candidates) in choices {
+            match self.try_any(choice, &candidates)? {
+                Attempt::Held((more, positions)) => {
+                    slots.extend(more);
+                    chosen.push(positions);
+                }
+                Attempt::Busy(who) => return Ok(Attempt::Busy(who)),
+            }
+        }
+        Ok(Attempt::Held((Lease::new(slots, &request.owner), chosen)))
+    }
+
+    /// Joins those who wait. From `promised` on, nobody who came later takes what `request`
+    /// could use, until the ticket is dropped.
+    ///
+    /// # Errors
+    ///
+    /// An unusable directory.
+    pub fn queue(
+        &self,
+        request: &LeaseRequest,
+        promised: SystemTime,
+    ) -> Result<Ticket, LeaseError> {
+        self.prepare()?;
+        Ticket::new(&self.dir, request, promised)
+            .map_err(|source| LeaseError::Directory { path: self.dir.clone(), source })
+    }
+
+    fn try_any(
+        &self,
+        choice: &Choice,
+        candidates: &[(usize, &Resource)],
+    ) -> Result<Attempt<(Vec<Slot>, Vec<usize>)>, LeaseError> {
+        let (count, kind) = (choice.count, choice.kind());
+        let (mut slots, mut chosen, mut busy) = (Vec::new(), Vec::with_capacity(count), Vec::new());
+        for (at, candidate) in candidates {
+            if chosen.len() == count {
+                break;
+            }
+            match self.try_one(candidate, Share::Exclusive)? {
+                Attempt::Held(slot) => {
+                    slots.push(slot);
+                    chosen.push(*at);
+                }
+                Attempt::Busy(who) => busy.push(who),
+            }
+        }
+        if chosen.len() == count {
+            chosen.sort_unstable();
+            return Ok(Attempt::Held((slots, chosen)));
+        }
+        Ok(Attempt::Busy(format!(
+            "{count} of {} {kind}, {} free: {}",
+            candidates.len(),
+            chosen.len(),
+            busy.join("; ")
+        )))
     }
 
     fn try_all(&self, wanted: &Wanted) -> Result<Attempt<Vec<Slot>>, LeaseError> {
@@ -332,33 +413,9 @@ fn merge(resources: &[(Resource, Share)]) -> Wanted {
 
 /// Outcome of one attempt: held, or who has it.
 #[derive(Debug)]
-enum Attempt<T> {
+pub enum Attempt<T> {
+    /// It is held.
     Held(T),
+    /// Somebody else has it, or is to have it first.
     Busy(String),
-}
-
-/// Tries again and again, ever less often, until the attempt holds.
-fn wait<T>(
-    cancelled: &dyn Fn() -> bool,
-    waiting: &mut dyn FnMut(&str),
-    mut attempt: impl FnMut() -> Result<Attempt<T>, LeaseError>,
-) -> Result<T, LeaseError> {
-    let start = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    let mut told = false;
-    loop {
-        let who = match attempt()? {
-            Attempt::Held(held) => return Ok(held),
-            Attempt::Busy(who) => who,
-        };
-        if cancelled() {
-            return Err(LeaseError::Cancelled { waiting_for: who });
-        }
-        if !told && start.elapsed() >= TELL_AFTER {
-            waiting(&who);
-            told = true;
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
 }

@@ -62,12 +62,23 @@ impl Drop for Slot {
     }
 }
 
-/// Opens a lock file for reading and, where permitted, writing.
-fn open(path: &Path) -> io::Result<File> {
-    // A link or a pipe that somebody planted must neither be followed nor waited for.
+/// How files in the directory are opened: a link or a pipe that somebody planted must
+/// neither be followed nor waited for.
+fn reading() -> OpenOptions {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags);
+    options
+}
+
+/// Opens a file of the directory for reading, if it is there.
+pub(super) fn open_existing(path: &Path) -> io::Result<File> {
+    reading().open(path)
+}
+
+/// Opens a lock file for reading and, where permitted, writing.
+fn open(path: &Path) -> io::Result<File> {
+    let options = reading();
     let file = loop {
         // First without creating: with fs.protected_regular the kernel forbids opening
         // another user's file in a sticky directory when O_CREAT is among the flags.

@@ -26,16 +26,25 @@ fn setup() -> (TempDir, Leases) {
 }
 
 fn request(resources: &[(Resource, Share)]) -> LeaseRequest {
-    LeaseRequest { resources: resources.to_vec(), owner: "run-1 bench::dummy".to_owned() }
+    LeaseRequest {
+        resources: resources.to_vec(),
+        choices: Vec::new(),
+        owner: "run-1 bench::dummy".to_owned(),
+    }
+}
+
+fn any_of(candidates: &[Resource], count: usize, also: &[(Resource, Share)]) -> LeaseRequest {
+    let choices = vec![Choice { candidates: candidates.to_vec(), count }];
+    LeaseRequest { choices, ..request(also) }
 }
 
 fn take(leases: &Leases, resources: &[(Resource, Share)]) -> Lease {
-    leases.acquire(&request(resources), &|| false, &mut |_| {}).unwrap()
+    leases.acquire(&request(resources), &|| false, &mut |_| {}).unwrap().0
 }
 
 /// One attempt: cancelled as soon as it would wait.
 fn try_take(leases: &Leases, resources: &[(Resource, Share)]) -> Result<Lease, LeaseError> {
-    leases.acquire(&request(resources), &|| true, &mut |_| {})
+    Ok(leases.acquire(&request(resources), &|| true, &mut |_| {})?.0)
 }
 
 #[test]
@@ -144,7 +153,8 @@ fn any_free_ones_are_chosen() {
     let (_dir, leases) = setup();
     let all: Vec<Resource> = (0..4).map(gpu).collect();
     let any = |n, also: &[(Resource, Share)]| {
-        leases.acquire_any(&all, n, also, "run-1", &|| true, &mut |_| {})
+        let granted = leases.acquire(&any_of(&all, n, also), &|| true, &mut |_| {})?;
+        Ok::<_, LeaseError>((granted.0, granted.1[0].clone()))
     };
     let _held = take(&leases, &[(gpu(1), Exclusive)]);
     let (first, chosen) = any(2, &[(Resource::Cpu, Shared)]).unwrap();
@@ -167,8 +177,8 @@ fn any_free_ones_are_chosen() {
 #[test]
 fn too_many_are_refused_instead_of_waited_for() {
     let (_dir, leases) = setup();
-    let error =
-        leases.acquire_any(&[gpu(0), gpu(0)], 2, &[], "run-1", &|| false, &mut |_| {}).unwrap_err();
+    let wanted = any_of(&[gpu(0), gpu(0)], 2, &[]);
+    let error = leases.acquire(&wanted, &|| false, &mut |_| {}).unwrap_err();
     insta::assert_snapshot!(error, @"2 GPUs are wanted but only 1 can be chosen from");
 }
 
@@ -219,6 +229,60 @@ fn a_stale_note_does_not_matter() {
     insta::assert_snapshot!(error, @"cancelled while waiting for the CPU, held by another process (last note: pid 4294967295 (run-0) since 2020-01-01T00:00:00Z, not running here)");
     drop(held);
     assert_eq!(fs::read_to_string(&file).unwrap(), "");
+}
+
+#[test]
+fn a_wide_request_whose_time_has_come_is_not_passed() {
+    let (_dir, leases) = setup();
+    let all: Vec<Resource> = (0..4).map(gpu).collect();
+    let held = take(&leases, &[(gpu(1), Exclusive)]);
+    let (wide, narrow) = (any_of(&all, 4, &[]), any_of(&all, 1, &[]));
+    let busy = |request: &LeaseRequest, ticket: Option<&Ticket>| match leases
+        .try_acquire(request, ticket)
+        .unwrap()
+    {
+        Attempt::Held(granted) => panic!("granted {:?}", granted.1),
+        Attempt::Busy(who) => who,
+    };
+
+    // Until then, others may go ahead.
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    let patient = leases.queue(&wide, later).unwrap();
+    drop(leases.try_acquire(&narrow, None).unwrap());
+    drop(patient);
+
+    let ticket = leases.queue(&wide, SystemTime::now()).unwrap();
+    assert!(busy(&narrow, None).starts_with("the turn of "), "{}", busy(&narrow, None));
+    let younger = leases.queue(&narrow, SystemTime::now()).unwrap();
+    assert!(busy(&narrow, Some(&younger)).starts_with("the turn of "));
+    // What the wide one has no use for is no matter.
+    drop(take(&leases, &[(gpu(7), Exclusive), (Resource::Cpu, Shared)]));
+    assert!(busy(&wide, Some(&ticket)).contains("3 free"));
+    drop(held);
+    let Attempt::Held(granted) = leases.try_acquire(&wide, Some(&ticket)).unwrap() else {
+        panic!("everything is free");
+    };
+    assert_eq!(granted.1, [[0, 1, 2, 3]]);
+    drop((granted, ticket, younger));
+    let left = fs::read_dir(&leases.dir).unwrap().flatten();
+    assert!(!left.into_iter().any(|e| e.file_name().to_string_lossy().starts_with("ticket")));
+}
+
+#[test]
+fn a_ticket_of_the_dead_bars_nobody() {
+    let (_dir, leases) = setup();
+    let wanted = any_of(&[gpu(0)], 1, &[]);
+    let ticket = leases.queue(&wanted, SystemTime::now()).unwrap();
+    let name = fs::read_dir(&leases.dir).unwrap().flatten().map(|e| e.path()).next().unwrap();
+    let text = fs::read(&name).unwrap();
+    drop(ticket);
+    // As kill -9 leaves it: there, and locked by nobody.
+    fs::write(&name, text).unwrap();
+    assert!(matches!(leases.try_acquire(&wanted, None).unwrap(), Attempt::Held(_)));
+    assert!(!name.exists());
+    // And what is no ticket at all is none.
+    fs::write(&name, "half").unwrap();
+    assert!(matches!(leases.try_acquire(&wanted, None).unwrap(), Attempt::Held(_)));
 }
 
 struct KillOnDrop(Child);
