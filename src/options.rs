@@ -14,7 +14,7 @@ use clap::{Args, FromArgMatches, ValueEnum};
 pub use context::{Context, text_items};
 pub(crate) use context::{KNOWN_KEYS, NAMES};
 
-use crate::catalog::Count;
+use crate::catalog::{BASELINE_VARIABLE, Count, PYTHON_VARIABLE};
 
 /// What runs the scripts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -223,7 +223,8 @@ impl Default for RunOptions {
 }
 
 /// Variables that steer the harness and are no flag of a run.
-const STEERING: [&str; 3] = ["MAD_ROOT", "MAD_LEASE_DIR", "MAD_ACCEPTED_BY"];
+const STEERING: [&str; 5] =
+    ["MAD_ROOT", "MAD_LEASE_DIR", "MAD_ACCEPTED_BY", BASELINE_VARIABLE, PYTHON_VARIABLE];
 
 /// Parses `args` by the command line of `P`. A variable that is set to nothing, as CI
 /// systems do with what was left blank, counts as not set.

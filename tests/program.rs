@@ -354,7 +354,7 @@ fn without_python_the_entries_are_missed() {
 fn a_catalog_can_forbid_its_programs() {
     let fixture = Fixture::with("m", "echo performance: 1 x/s");
     program(&fixture, "gen", "import os\nopen(os.environ['DIR'] + '/started', 'w')\n");
-    let says_so = |ran: Ran| ran.says(&["MAD004", "mad.toml does not let it run"]);
+    let says_so = |ran: Ran| ran.says(&["MAD004", "mad.toml or MAD_CATALOG_PYTHON does not let"]);
     fixture.write("mad.toml", "[catalog]\npython = false\n");
     says_so(fixture.mad(&["discover"]).run().exits(0));
     // What cannot be read might say so.
@@ -364,6 +364,35 @@ fn a_catalog_can_forbid_its_programs() {
     fixture.write("mad.toml", "[catalog]\npython_timeout = -1\n[defaults]\ntimeout = -2\n");
     let ran = fixture.mad(&["discover"]).run().exits(1);
     ran.says(&["mad.toml:2:1", "`python_timeout` must be 0 (never)", "mad.toml:4:1"]);
+}
+
+/// Whoever may change the catalog may change `mad.toml`, but not the environment of CI.
+#[test]
+fn the_environment_can_forbid_programs() {
+    let fixture = Fixture::with("m", "echo performance: 1 x/s");
+    program(&fixture, "gen", "import os\nopen(os.environ['DIR'] + '/started', 'w')\n");
+    fixture.write("mad.toml", "[catalog]\npython = true\n");
+    let mad = |args: &[&str], word: &str| fixture.mad(args).env("MAD_CATALOG_PYTHON", word).run();
+    for word in ["0", "no", "False"] {
+        for args in [&["discover"][..], &["validate"], &["benchmark", "--plan"]] {
+            mad(args, word).exits(0);
+        }
+        mad(&["validate", "--deny-warnings"], word).exits(1).says(&["MAD004"]);
+    }
+    let target = |word: &str| {
+        let target = fixture.target(&["--list"]).env("MAD_CATALOG_PYTHON", word);
+        target.run()
+    };
+    target("0").exits(0);
+    // A slip of the pen does not let it run.
+    mad(&["discover"], "flase").exits(1).says(&["MAD_CATALOG_PYTHON=flase: expected 1 or 0"]);
+    assert!(!fixture.path("started").exists());
+    // The variable does not allow what the file forbids, and set to nothing it is not set.
+    fixture.write("mad.toml", "[catalog]\npython = false\n");
+    mad(&["discover"], "1").exits(0).says(&["MAD004"]);
+    fixture.write("mad.toml", "");
+    mad(&["discover"], "").exits(1);
+    assert!(fixture.path("started").exists());
 }
 
 #[test]

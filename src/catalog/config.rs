@@ -9,6 +9,11 @@ use crate::diagnostic::{Diagnostic, Place};
 
 /// Name of the file, beside `models.json`.
 pub const CONFIG_FILE: &str = "mad.toml";
+/// Whether programs that list entries run, whatever the file says: who checks a change
+/// that he does not trust must not ask a file that the change may have written.
+pub const PYTHON_VARIABLE: &str = "MAD_CATALOG_PYTHON";
+/// Directory of the baseline files, whatever the file says.
+pub const BASELINE_VARIABLE: &str = "MAD_BASELINE_DIR";
 
 /// Defaults for every entry of the catalog; an entry's own values win.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -87,8 +92,28 @@ impl Default for CatalogConfig {
 }
 
 impl Config {
-    /// Reads `root/mad.toml`; an absent file is all defaults.
+    /// `root/mad.toml`, where an absent file is all defaults, and what the environment says
+    /// over it.
     pub(super) fn load(root: &Path, problems: &mut Vec<Diagnostic>) -> Config {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let mut config = Config::read(root, problems);
+        if let Some(dir) = variable(BASELINE_VARIABLE) {
+            config.baseline.dir = crate::engine::absolute(Path::new(&dir));
+        }
+        if let Some(word) = variable(PYTHON_VARIABLE) {
+            let word = word.to_string_lossy().trim().to_lowercase();
+            let allowed = ["1", "true", "yes", "on"].contains(&word.as_str());
+            // It can forbid what the file allows, not allow what the file forbids.
+            config.catalog.python &= allowed;
+            if !allowed && !["0", "false", "no", "off"].contains(&word.as_str()) {
+                let message = format!("{PYTHON_VARIABLE}={word}: expected 1 or 0");
+                problems.push(Diagnostic::error("MAD003", Place::file(CONFIG_FILE), message));
+            }
+        }
+        config
+    }
+
+    fn read(root: &Path, problems: &mut Vec<Diagnostic>) -> Config {
         let text = match std::fs::read_to_string(root.join(CONFIG_FILE)) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Config::default(),

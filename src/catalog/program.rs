@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 use super::load::{dir_of, full_name};
-use super::{CONFIG_FILE, CatalogConfig};
+use super::{CONFIG_FILE, CatalogConfig, PYTHON_VARIABLE};
 use crate::contract::{Masker, secrets};
 use crate::credentials::Credentials;
 use crate::diagnostic::{Diagnostic, Place};
@@ -47,8 +47,12 @@ impl From<Diagnostic> for Answer {
 /// Runs the program `file`, a path relative to `root`.
 pub(super) fn run(root: &Path, config: &CatalogConfig, file: &Path) -> Answer {
     if !config.python {
-        let help = "write its entries to a models.json, or set `python = true` in `[catalog]`";
-        return not_run(file, &format!("{CONFIG_FILE} does not let it run")).help(help).into();
+        let help = format!(
+            "write its entries to a models.json, or set `python = true` in `[catalog]` and \
+             {PYTHON_VARIABLE} to nothing"
+        );
+        let why = format!("{CONFIG_FILE} or {PYTHON_VARIABLE} does not let it run");
+        return not_run(file, &why).help(help).into();
     }
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(answer(root, file, config.python_timeout)),
