@@ -24,6 +24,7 @@
 //!   matrix of measurements.
 //! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
 //!   that says.
+//! * [`selftest`]: the gate put to the test with a slow-down that is planted.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.
 
@@ -49,6 +50,7 @@ pub mod results;
 pub mod run;
 pub mod schedule;
 pub mod schema;
+pub mod selftest;
 pub mod slug;
 pub mod source;
 pub mod sweep;

@@ -11,6 +11,7 @@ mod machine;
 mod plan;
 mod report;
 mod schema;
+mod selftest;
 mod validate;
 
 use std::io::{IsTerminal, Write};
@@ -128,6 +129,9 @@ enum Command {
     Machine(machine::MachineCommand),
     /// Print a JSON Schema
     Schema(schema::Schema),
+    /// Does the gate go red when something is slower, and stay green when nothing is?
+    #[command(subcommand, name = "selftest")]
+    SelfTest(selftest::SelfTestCommand),
 }
 
 /// The whole program.
@@ -160,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
+        Command::SelfTest(c) => c.run(global),
     };
     let exit = result.unwrap_or_else(|e| {
         eprintln!("error: {e:#}");
