@@ -66,8 +66,11 @@ fn nextest_lists_runs_and_skips() {
     assert!(text.contains("5 tests run: 5 passed") && text.contains("2 skipped"), "{text}");
     assert_eq!(fixture.text("starts").lines().count(), 1, "two cases, one measurement");
     assert_eq!(fixture.rows().len(), 3, "accepted, skipped and measured");
+    fixture.mad(&["report", "--gate"]).run().exits(0);
 
     let (good, text) = said(nextest(&fixture, &["run"]).env("VALUE", "50"));
     assert!(!good, "{text}");
     assert!(text.contains("Error: tok/s: regressed: 50 is 50.0 % worse"), "{text}");
+    // nextest's own status says that something failed, not what.
+    fixture.mad(&["report", "--gate"]).run().exits(5);
 }

@@ -83,12 +83,12 @@ impl Benchmark {
 }
 
 /// Whether a number was measured, or the model left out because the user said so.
-fn did_what_was_asked(case: &CaseRecord) -> bool {
+pub(super) fn did_what_was_asked(case: &CaseRecord) -> bool {
     case.stage == Stage::Bench && (case.status == CaseStatus::Passed || case.kind == SKIPPED_MODEL)
 }
 
 /// The exit status that the failed ones of `cases` mean.
-fn exit_of(cases: &[CaseRecord]) -> Exit {
+pub(super) fn exit_of(cases: &[CaseRecord]) -> Exit {
     let failed = |c: &&CaseRecord| c.status == CaseStatus::Failed;
     let worst = cases.iter().filter(failed).map(|c| match c.kind.as_str() {
         "regression" => Exit::Regression,

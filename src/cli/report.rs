@@ -5,20 +5,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Global, load, print};
+use super::{Exit, Global, benchmark, load, print};
 use crate::catalog::CATALOG_FILE;
 use crate::diagnostic::Diagnostic;
-use crate::record::{CaseStatus, RunDir, write_atomically};
+use crate::record::{CaseRecord, CaseStatus, RunDir, write_atomically};
 use crate::report::{self, Rules, Source};
 use crate::results::{explain, junit_xml};
-use crate::run::verdicts;
+use crate::run::{CATALOG_CASE, verdicts};
 
 /// Summarise results, or compare them with earlier ones.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Exit status:
   0 ok · 1 something failed, is missing, or is suspected of being slower ·
-  4 results that cannot be read · 5 a comparison with a confirmed regression
+  4 results that cannot be read · 5 a comparison with a confirmed regression;
+  with --gate, that of `mad benchmark`
 
 Examples:
   mad report                                   the latest run
@@ -42,6 +43,10 @@ pub(super) struct Report {
     /// Add every number behind the verdicts of a run to the text
     #[arg(long)]
     explain: bool,
+    /// Exit as `mad benchmark` would have after this run; for `cargo test`, whose status is 101
+    /// whatever failed
+    #[arg(long, conflicts_with = "compare_to")]
+    gate: bool,
     /// Where runs are
     #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
     run_dir: PathBuf,
@@ -82,6 +87,9 @@ impl Report {
         if format == Format::Junit && (other.is_some() || source.run.is_none()) {
             bail!("JUnit is about the cases of one run: name a run, and nothing to compare with");
         }
+        if self.gate && source.run.is_none() {
+            bail!("--gate is about the cases of a run, and a file has none");
+        }
         if self.explain && (format != Format::Text || source.run.is_none()) {
             bail!("--explain adds to the text about a run: the JSON of one has all numbers anyway");
         }
@@ -115,8 +123,26 @@ impl Report {
             }
             _ => {}
         }
-        Ok(exit_of(&report))
+        Ok(if self.gate { gate_exit(&report) } else { exit_of(&report) })
     }
+}
+
+/// What `mad benchmark` would have ended with.
+fn gate_exit(report: &report::Report) -> Exit {
+    let mut exit = benchmark::exit_of(&report.cases);
+    let unreadable = |c: &CaseRecord| c.name == CATALOG_CASE && c.status == CaseStatus::Failed;
+    if report.cases.iter().any(unreadable) {
+        exit = Exit::Usage;
+    }
+    // Something was begun and never ended.
+    if !report.problems.is_empty() {
+        exit = exit.max(Exit::RunFailed);
+    }
+    if exit == Exit::Ok && !report.cases.iter().any(benchmark::did_what_was_asked) {
+        eprintln!("error: nothing was measured: every entry was skipped");
+        exit = Exit::Findings;
+    }
+    exit
 }
 
 fn exit_of(report: &report::Report) -> Exit {
