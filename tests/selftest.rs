@@ -102,7 +102,10 @@ fn a_machine_that_is_too_noisy() {
 #[test]
 fn runs_that_fail() {
     let fixture = entry("[ $n -ne 3 ] || { echo 'out of memory'; exit 7; }", json!({}));
-    let told = ["error: a run to be accepted failed", "exit status 7; the log ends at line 1 with \"out of memory\""];
+    let told = [
+        "error: a run to be accepted failed",
+        "exit status 7; the log ends at line 1 with \"out of memory\"",
+    ];
     fixture.mad(&TEST).run().exits(3).says(&told);
     let fixture = entry("[ $n -ne 8 ] || exit 7", json!({}));
     fixture.mad(&TEST).run().exits(3).says(&["a run (slower) failed with exit status 3"]);
