@@ -274,6 +274,7 @@ fn every_command_explains_itself() {
         "history",
         "machine",
         "schema",
+        "selftest gate",
         "__test-target",
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
