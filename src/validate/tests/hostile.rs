@@ -1,14 +1,11 @@
 //! Whatever is in the files: an answer, soon.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::Tree;
 
 #[test]
 fn deep_nesting_is_refused_and_not_recursed_into() {
-    let start = Instant::now();
     let scripts = [
         "(".repeat(50_000),
         "$(".repeat(50_000),
@@ -31,10 +28,7 @@ fn deep_nesting_is_refused_and_not_recursed_into() {
         "for i in 1 2 3 4 5 6 7 8; do ".repeat(12) + "echo a; " + &"done;".repeat(12),
     ];
     for script in &scripts {
-        let before = Instant::now();
         Tree::entry("", &[("s/run.sh", script)]).check();
-        let took = before.elapsed();
-        assert!(took < Duration::from_secs(10), "{took:?}: {}", &script[..script.len().min(60)]);
     }
     for program in
         ["(", "-", "[1,", "lambda: ", "a.", "1+", "f(", "not ", "{1:", "if x:\n", "x if y else "]
@@ -42,7 +36,6 @@ fn deep_nesting_is_refused_and_not_recursed_into() {
         let program = format!("x = {}", program.repeat(50_000));
         Tree::entry("\"scripts\": \"a.py\"", &[("a.py", &program)]).check();
     }
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn what_many_entries_share_is_shown_once() {
     assert_eq!(render_github(&found).lines().count(), 1);
 }
 
-/// Not a test of the clock but of the order of growth: quadratic work takes minutes.
+/// Quadratic work would take minutes here; how long it takes is for `benches/catalog.rs`.
 #[test]
 fn ten_thousand_entries_share_five_hundred_scripts() {
     let mut files: Vec<(String, String)> = Vec::new();
@@ -91,9 +91,6 @@ fn ten_thousand_entries_share_five_hundred_scripts() {
         files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     let tree = Tree::new(&files);
     let catalog = Catalog::load(tree.root());
-    let start = std::time::Instant::now();
     let found = Validator::new(&catalog).all(&catalog.models);
-    println!("{:?} for {} entries", start.elapsed(), catalog.models.len());
     assert_eq!(found.len(), 30_000, "three warnings for each");
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
