@@ -131,6 +131,11 @@ impl Measurement {
         self.failure.is_none() && self.counted().all(|e| e.samples.is_empty())
     }
 
+    /// Whether it has no number because the Run was cancelled.
+    pub fn was_cancelled(&self) -> bool {
+        self.failure.is_some() && self.executions.last().is_some_and(|e| e.exit == Exit::Cancelled)
+    }
+
     /// Executions that count: no warm-ups, no profiled ones.
     pub fn counted(&self) -> impl Iterator<Item = &ExecutionRecord> {
         self.executions.iter().filter(|e| e.counts())
