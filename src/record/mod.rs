@@ -298,7 +298,10 @@ impl ModelLock {
     pub fn finished(&self) -> Result<Vec<Measurement>> {
         let attempts = fs::read_dir(&self.dir)?.flatten();
         let files = attempts.map(|e| e.path().join("measurement.json"));
-        files.filter_map(|file| read_json(&file).transpose()).collect()
+        files
+            .filter(|file| file.is_file())
+            .filter_map(|file| read_json(&file).transpose())
+            .collect()
     }
 
     /// A fresh directory for the next attempt, and its number, from 1. One that a
@@ -363,6 +366,12 @@ pub fn run_id() -> String {
         ))
         .unwrap_or_default();
     format!("{stamp}-{}", std::process::id())
+}
+
+/// The time now, seconds of the Unix epoch.
+pub fn unix_s() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
 }
 
 /// The time now, RFC 3339, UTC.

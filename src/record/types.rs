@@ -161,6 +161,9 @@ pub struct ExecutionRecord {
     pub profiled: bool,
     /// Start, RFC 3339, UTC.
     pub started: String,
+    /// When it had its GPUs, from and to: seconds of the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<(f64, f64)>,
     /// Seconds it ran.
     pub duration_s: f64,
     /// How it ended.

@@ -203,7 +203,9 @@ impl Session<'_> {
         }
         let slot = self.slot(dir.clone(), lease.grant());
         let (started, load) = (record::now(), load_average());
+        let held_from = record::unix_s();
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
+        let held = Some((held_from, record::unix_s()));
         drop(lease);
         let results = job.results_csv.as_ref().map(|name| match &execution.results {
             Some(path) => read_results_csv(path),
@@ -228,6 +230,7 @@ impl Session<'_> {
             warmup: purpose == Purpose::WarmUp,
             profiled: false,
             started,
+            held,
             duration_s: execution.duration_s,
             exit: execution.exit,
             log: log.strip_prefix(self.dir.path()).unwrap_or(&log).to_owned(),

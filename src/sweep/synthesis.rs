@@ -226,16 +226,11 @@ impl Measured {
         of_cell.map(|(_, m)| m).collect()
     }
 
-    /// Seconds from the first start to the last end; starts are recorded in whole seconds.
+    /// Seconds from the first start to the last end.
     fn makespan_s(&self) -> f64 {
-        let time = |text: &str| {
-            let format = time::format_description::well_known::Rfc3339;
-            time::OffsetDateTime::parse(text, &format).ok().map(|t| t.unix_timestamp() as f64)
-        };
-        let executions = || self.by_dir.values().flat_map(|m| &m.executions);
-        let starts = executions().filter_map(|e| time(&e.started));
-        let ends = executions().filter_map(|e| Some(time(&e.started)? + e.duration_s));
-        let (first, last) = (starts.fold(f64::INFINITY, f64::min), ends.fold(0.0, f64::max));
+        let held = || self.by_dir.values().flat_map(|m| &m.executions).filter_map(|e| e.held);
+        let first = held().map(|(from, _)| from).fold(f64::INFINITY, f64::min);
+        let last = held().map(|(_, to)| to).fold(0.0, f64::max);
         (last - first).max(0.0)
     }
 }
