@@ -1,7 +1,6 @@
 //! How metrics change with the number of GPUs.
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -40,7 +39,7 @@ pub struct Point {
 /// way is better.
 pub(super) fn scaling(cells: &[CellResult]) -> Vec<Scaling> {
     type Found<'a> = Vec<(u32, &'a str, f64)>;
-    let mut series: BTreeMap<(String, &str, &str), Found<'_>> = BTreeMap::new();
+    let mut series: IndexMap<(String, &str, &str), Found<'_>> = IndexMap::new();
     for cell in cells {
         let Some(n_gpus) = cell.n_gpus.filter(|n| *n > 0) else { continue };
         let mut name = cell.entry.clone();

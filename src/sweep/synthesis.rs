@@ -280,6 +280,11 @@ fn result(cell: &CellRecord, case: Option<&CaseRecord>, found: Vec<&Measurement>
         reason: match status {
             CellStatus::Success => String::new(),
             CellStatus::NotRun => "not started".to_owned(),
+            // Where it could run, the command of the Cell says.
+            CellStatus::Skipped => {
+                let message = case.map(|case| case.message.as_str()).unwrap_or_default();
+                message.split("; on a host that could:").next().unwrap_or_default().to_owned()
+            }
             _ => case.map(|case| case.message.clone()).unwrap_or_default(),
         },
         numbers,
@@ -369,7 +374,7 @@ fn look_at(
         let poor = s.points.iter().filter(|p| p.efficiency < POOR);
         poor.map(|p| {
             format!(
-                "{}: {} at {} GPUs is {:.2}× of {} GPUs, {:.0} % of ideal",
+                "{}: {} at {} GPUs is {:.2}× that of {}, {:.0} % of ideal",
                 p.cell,
                 s.metric,
                 p.n_gpus,
