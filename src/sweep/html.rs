@@ -205,11 +205,11 @@ fn plot(page: &mut String, series: &Scaling) {
             p.n_gpus,
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<path class=\"line\" d=\"{path}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">GPUs</text>\
          <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{top:.1}×</text>\
-         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">1×</text></svg></figure>\n",
+         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">1×</text></svg></figure>",
         WIDTH / 2.0,
         HEIGHT - 4.0,
         left - 5.0,

@@ -51,7 +51,7 @@ pub fn merge(dirs: &[PathBuf], base: &Path) -> Result<(RunDir, Vec<String>)> {
     let id = record::run_id();
     let target = RunDir::open(base, &id)?;
     let copied = (|| -> Result<()> {
-        for (_, (run, cell)) in &cells {
+        for (run, cell) in cells.values() {
             copy_cell(&runs[*run].0, &target, &cell.id)?;
         }
         let mut unresolved: Vec<_> = Vec::new();
