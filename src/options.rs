@@ -106,9 +106,15 @@ pub struct RunOptions {
     #[arg(long, short = 'f', value_name = "FILE", env = "MAD_ADDITIONAL_CONTEXT_FILE")]
     pub additional_context_file: Option<PathBuf>,
 
-    /// GPUs per entry, instead of what the entry says (-1: all)
-    #[arg(long, value_name = "N", env = "MAD_NGPUS", allow_negative_numbers = true)]
-    pub ngpus: Option<Count>,
+    /// GPUs per entry, instead of what the entry says (-1: all); a sweep takes several
+    #[arg(
+        long,
+        value_name = "N",
+        env = "MAD_NGPUS",
+        allow_negative_numbers = true,
+        value_delimiter = ','
+    )]
+    pub ngpus: Vec<Count>,
 
     /// End an execution after S seconds (0: never; -1: what the entry says)
     #[arg(
@@ -210,6 +216,13 @@ pub struct RunOptions {
     /// Where runs, logs and records go
     #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
     pub run_dir: PathBuf,
+}
+
+impl RunOptions {
+    /// GPUs per entry that the user asks for, where only one count makes sense.
+    pub fn count(&self) -> Option<Count> {
+        self.ngpus.first().copied()
+    }
 }
 
 /// What holds without any flag and any variable.

@@ -28,11 +28,15 @@ pub enum Document {
     Report,
     /// `mad history --json`.
     History,
+    /// `sweep.json`.
+    Sweep,
+    /// `mad sweep --json`.
+    SweepReport,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 10] = [
+    pub const ALL: [Document; 12] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -43,6 +47,8 @@ impl Document {
         Document::Manifest,
         Document::Report,
         Document::History,
+        Document::Sweep,
+        Document::SweepReport,
     ];
 
     /// Its word on the command line and in file names.
@@ -58,6 +64,8 @@ impl Document {
             Document::Manifest => "manifest",
             Document::Report => "report",
             Document::History => "history",
+            Document::Sweep => "sweep",
+            Document::SweepReport => "sweep-report",
         }
     }
 }
@@ -75,6 +83,8 @@ pub fn text(document: Document) -> String {
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
         Document::History => schema_for!(crate::history::HistoryReport),
+        Document::Sweep => schema_for!(crate::sweep::SweepRecord),
+        Document::SweepReport => schema_for!(crate::sweep::Synthesis),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -1,16 +1,18 @@
 //! `mad benchmark`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Global, print, print_json, report, select};
+use super::resume::{self, ResumeOptions};
+use super::{Command, Exit, Global, print, print_json, report, select};
 use crate::engine::Cancel;
 use crate::options::RunOptions;
-use crate::record::{CaseRecord, CaseStatus, Stage};
+use crate::record::{CaseRecord, CaseStatus, RunDir, Stage};
 use crate::report::Rules;
 use crate::results::explain;
-use crate::run::{SKIPPED_MODEL, Session, canary_first, verdicts};
+use crate::run::{SKIPPED_MODEL, Session, verdicts};
+use crate::schedule::Limits;
 
 /// Run entries, judge them, write the results.
 #[derive(Args, Debug)]
@@ -32,11 +34,28 @@ pub(super) struct Benchmark {
     #[arg(long)]
     parallel: bool,
     #[command(flatten)]
+    resume: ResumeOptions,
+    #[command(flatten)]
     options: RunOptions,
 }
 
 impl Benchmark {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
+        if let Some(run) = self.resume.find(&self.options.run_dir)? {
+            let Command::Benchmark(mut then) = resume::command_of(&run, &self.options)? else {
+                bail!("the run {} is none of `mad benchmark`", run.id);
+            };
+            then.resume = self.resume.clone();
+            return then.measure(global, Some(run));
+        }
+        self.measure(global, None)
+    }
+
+    pub(super) fn options_mut(&mut self) -> &mut RunOptions {
+        &mut self.options
+    }
+
+    fn measure(&self, global: &Global, resumed: Option<RunDir>) -> Result<Exit> {
         let options = &self.options;
         let planner = match super::planner(global, options)? {
             Ok(planner) => planner,
@@ -49,13 +68,25 @@ impl Benchmark {
         }
         let cancel = Cancel::default();
         cancel.on_signals()?;
-        let session = Session::open(planner, cancel, !global.quiet)?;
-        session.run(canary_first(&catalog.config, models.clone()), self.parallel)?;
+        let again = self.resume.retry_failed;
+        let session = Session::open_held(planner, cancel, !global.quiet, resumed, again)?;
+        let limits = Limits { serial: !self.parallel, ..Limits::default() };
+        let stop = self.resume.failures();
+        session.run(models.clone(), limits, &stop)?;
         session.finish()?;
         let cases = session.cases();
         let mut exit = exit_of(&cases);
         if session.cancel.is_cancelled() {
             eprintln!("error: interrupted: {} of {} entries done", cases.len() / 2, models.len());
+            exit = exit.max(Exit::RunFailed);
+        } else if stop.enough() {
+            eprintln!(
+                "error: stopped after so many failures: {} of {} entries done; go on with \
+                 `mad benchmark --resume {}`",
+                cases.iter().filter(|c| c.stage == Stage::Bench).count(),
+                models.len(),
+                session.dir().id
+            );
             exit = exit.max(Exit::RunFailed);
         } else if exit == Exit::Ok && !cases.iter().any(did_what_was_asked) {
             eprintln!("error: nothing was measured: every entry was skipped");

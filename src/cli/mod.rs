@@ -8,10 +8,13 @@ mod clean;
 mod discover;
 mod history;
 mod machine;
+mod merge;
 mod plan;
 mod report;
+mod resume;
 mod schema;
 mod selftest;
+mod sweep;
 mod validate;
 
 use std::io::{IsTerminal, Write};
@@ -114,6 +117,10 @@ enum Command {
     /// Run entries, judge them, write the results
     #[command(visible_alias = "run")]
     Benchmark(benchmark::Benchmark),
+    /// Measure a matrix of entries, GPU counts and values in the context
+    Sweep(sweep::SweepCommand),
+    /// Join the shards of a sweep into one run and report
+    Merge(merge::Merge),
     /// Build images, and write down which for `mad benchmark --manifest`
     Build(build::Build),
     /// Remove what earlier runs left behind
@@ -157,6 +164,8 @@ pub fn main() -> ExitCode {
         Command::Discover(c) => c.run(global),
         Command::Validate(c) => c.run(global),
         Command::Benchmark(c) => c.run(global),
+        Command::Sweep(c) => c.run(global),
+        Command::Merge(c) => c.run(global),
         Command::Build(c) => c.run(global),
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),

@@ -66,11 +66,14 @@ impl Machine {
     /// The class of this machine for a job that uses `gpus_used`.
     ///
     /// With GPUs: `<n>x-<arch>-<product>`, one such part per kind of GPU, joined by `_`.
+    /// A pretended machine has `simulated-` in front.
     /// Without: `cpu-<model>-<threads>t` with the threads available to this process, since
     /// those bound what a CPU job can do.
     pub fn class(&self, gpus_used: &[&Gpu]) -> MachineClass {
+        let pretended = if self.simulated { "simulated-" } else { "" };
         if gpus_used.is_empty() {
-            return MachineClass(format!("cpu-{}-{}t", slug(&self.cpu.model), self.cpu.available));
+            let (model, threads) = (slug(&self.cpu.model), self.cpu.available);
+            return MachineClass(format!("{pretended}cpu-{model}-{threads}t"));
         }
         let mut kinds = BTreeMap::<(&str, &str), usize>::new();
         for gpu in gpus_used {
@@ -80,7 +83,7 @@ impl Machine {
             .into_iter()
             .map(|((arch, product), n)| format!("{n}x-{}-{}", slug(arch), slug(product)))
             .collect();
-        MachineClass(parts.join("_"))
+        MachineClass(format!("{pretended}{}", parts.join("_")))
     }
 
     /// How `other` differs from this machine in what matters to a measurement; empty when
@@ -93,6 +96,7 @@ impl Machine {
             }
         };
 
+        check(true, "simulated", self.simulated.to_string(), other.simulated.to_string());
         let (ours, theirs) = (&self.cpu, &other.cpu);
         check(true, "CPU model", ours.model.clone(), theirs.model.clone());
         for (what, ours, theirs) in [

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::RunOptions;
@@ -48,6 +48,7 @@ impl Context {
     /// When one of them cannot be read, is not an object, or holds a value of the
     /// wrong type.
     pub fn load(options: &RunOptions) -> Result<Context> {
+        ensure!(options.ngpus.len() <= 1, "several GPU counts (--ngpus) are for `mad sweep`");
         let mut map = Map::new();
         if let Some(file) = &options.additional_context_file {
             let place = || format!("--additional-context-file {}", file.display());

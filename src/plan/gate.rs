@@ -62,7 +62,7 @@ impl Planner<'_> {
                     let other = reason
                         .or_else(|| self.gate_tools(model))
                         .or_else(|| self.gate_credential(model))
-                        .or_else(|| self.gate_described())
+                        .or_else(|| self.gate_described(model))
                         .or_else(|| self.gate_secrets(model));
                     (other?, Lack::Other)
                 }
@@ -123,7 +123,7 @@ impl Planner<'_> {
         let entry = model.entry().bench.as_ref().and_then(|bench| bench.cpus);
         let wanted = self.options.cpus_per_cell.or(entry)?;
         let has = self.machine.cpu.available;
-        (wanted > has && !self.runs_elsewhere(model))
+        (wanted > has && !self.machine.simulated && !self.runs_elsewhere(model))
             .then(|| format!("needs {wanted} cores of its own, {} has {has}", self.host()))
     }
 
@@ -210,9 +210,19 @@ impl Planner<'_> {
         }
     }
 
-    /// A host that is described in a file is planned for, never measured on.
-    fn gate_described(&self) -> Option<String> {
+    /// A host that is described in a file is planned for, never measured on; unless it is
+    /// only pretended to be one.
+    fn gate_described(&self, model: &Model) -> Option<String> {
         let file = self.options.machine.as_ref().filter(|_| !self.options.plan)?;
+        if self.machine.simulated {
+            let on_host = self.engine(model) == EngineKind::Host;
+            return (!on_host).then(|| {
+                format!(
+                    "the pretended GPUs of {} are for scripts on this host; `--engine host` runs it so",
+                    file.display()
+                )
+            });
+        }
         Some(format!("would run on the host in {}, which is not this one", file.display()))
     }
 

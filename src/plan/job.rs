@@ -304,7 +304,8 @@ impl Planner<'_> {
 
         let (error_scan, scan_warnings) = ErrorScan::resolve(model.raw(), &self.context.0);
         warnings.extend(scan_warnings);
-        let cores = self.options.cpus_per_cell.or(bench.cpus);
+        // Those of a pretended machine are not there to be had.
+        let cores = self.options.cpus_per_cell.or(bench.cpus).filter(|_| !self.machine.simulated);
         let engine = self.engine(model);
         if !matches!(engine, EngineKind::Container | EngineKind::Madengine) {
             for key in self.context.without_meaning_on_host() {

@@ -221,7 +221,7 @@ impl Planner<'_> {
                 context.remove(name);
             }
             context.insert("gpus_per_node".to_owned(), job.n_gpus.into());
-        } else if let Some(Count::Exactly(n)) = self.options.ngpus {
+        } else if let Some(Count::Exactly(n)) = self.options.count() {
             context.insert("gpus_per_node".to_owned(), n.into());
             for (key, name) in
                 [("k8s", "gpu_count"), ("kubernetes", "gpu_count"), ("slurm", "gpus_per_node")]

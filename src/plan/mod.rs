@@ -25,7 +25,6 @@ use crate::credentials::Credentials;
 use crate::data::{DataConfig, DataOptions, Resolver, Servers};
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
-use crate::schedule::Footprint;
 
 /// What is to be done about one entry.
 #[derive(Clone, Debug)]
@@ -147,14 +146,15 @@ impl Planner<'_> {
         if entry == Count::Exactly(0) {
             return entry;
         }
-        let asked = self.options.ngpus.or_else(|| self.context.n_gpus());
+        let asked = self.options.count().or_else(|| self.context.n_gpus());
         asked.or_else(|| self.cluster_gpus(model)).unwrap_or(entry)
     }
 
-    /// What the entry needs of this machine; nothing, if it does not run.
-    pub fn footprint(&self, model: &Model) -> Footprint {
+    /// What a schedule has to know of the entry: its Jobs, without what they need from
+    /// elsewhere. None, if it does not run.
+    pub fn runnable(&self, model: &Model) -> Vec<Job> {
         let jobs = self.gate(model).is_none().then(|| self.variants(model).ok()).flatten();
-        jobs.and_then(|jobs| jobs.first().map(Job::footprint)).unwrap_or_default()
+        jobs.unwrap_or_default()
     }
 
     /// Where the accepted numbers of the entry would be on this machine, per image.
@@ -181,7 +181,7 @@ impl Planner<'_> {
         };
         let o = self.options;
         let path = |p: &Path| p.display().to_string();
-        flag("ngpus", o.ngpus.map(|n| n.to_string()));
+        flag("ngpus", o.count().map(|n| n.to_string()));
         flag("additional-context-file", o.additional_context_file.as_deref().map(path));
         flag("additional-context", o.additional_context.clone());
         flag("timeout", o.timeout.map(|t| t.to_string()));

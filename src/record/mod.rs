@@ -10,6 +10,9 @@
 //!     pool-<machine class>.json           the noise of all metrics that it judged with
 //!     canary.json                         what the canary showed
 //!     cases/<case>.json                   the outcome of each case
+//!     rows/<entry>-attempt-<n>.json       what of it was appended to perf.csv
+//!     run.lock                            held by the process that goes on with it
+//!     sweep.json, perf_<cell>.csv, perf.csv   of a sweep: its Cells, and their rows
 //! ```
 //!
 //! Every file is written once, whole (a rename makes it appear), and never changed:
@@ -19,10 +22,10 @@ mod atomic;
 mod attempts;
 mod types;
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -221,6 +224,40 @@ impl RunDir {
         Ok(records?.into_iter().flatten().collect())
     }
 
+    /// Keeps this Run for this process alone, until the result is dropped.
+    ///
+    /// # Errors
+    /// When another process has it, or the lock file cannot be made.
+    pub fn hold(&self) -> Result<File> {
+        let path = self.path.join("run.lock");
+        let file =
+            File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                bail!("the run {} is still going on, in another process", self.id)
+            }
+            Err(TryLockError::Error(e)) => {
+                Err(e).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
+    }
+
+    /// The file that says what was appended to perf.csv for `what`.
+    ///
+    /// # Errors
+    /// When its directory cannot be made.
+    pub fn rows_note(&self, what: &str) -> Result<PathBuf> {
+        let dir = self.path.join("rows");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir.join(format!("{}.json", slug(what))))
+    }
+
+    /// The file of rows of a Cell.
+    pub fn cell_csv(&self, cell: &str) -> PathBuf {
+        self.path.join(format!("perf_{cell}.csv"))
+    }
+
     /// Holds the entry `id` of this Run for one thread of one process: bench and
     /// regress share a Measurement, and whichever comes first makes it. Gives up
     /// when `cancelled` says so.
@@ -252,6 +289,19 @@ impl ModelLock {
             Some(n) => read_json(&attempt_dir(&self.dir, n).join("measurement.json")),
             None => Ok(None),
         }
+    }
+
+    /// All Measurements, whether or not they have numbers.
+    ///
+    /// # Errors
+    /// When a record is broken.
+    pub fn finished(&self) -> Result<Vec<Measurement>> {
+        let attempts = fs::read_dir(&self.dir)?.flatten();
+        let files = attempts.map(|e| e.path().join("measurement.json"));
+        files
+            .filter(|file| file.is_file())
+            .filter_map(|file| read_json(&file).transpose())
+            .collect()
     }
 
     /// A fresh directory for the next attempt, and its number, from 1. One that a
@@ -316,6 +366,12 @@ pub fn run_id() -> String {
         ))
         .unwrap_or_default();
     format!("{stamp}-{}", std::process::id())
+}
+
+/// The time now, seconds of the Unix epoch.
+pub fn unix_s() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
 }
 
 /// The time now, RFC 3339, UTC.

@@ -131,6 +131,11 @@ impl Measurement {
         self.failure.is_none() && self.counted().all(|e| e.samples.is_empty())
     }
 
+    /// Whether it has no number because the Run was cancelled.
+    pub fn was_cancelled(&self) -> bool {
+        self.failure.is_some() && self.executions.last().is_some_and(|e| e.exit == Exit::Cancelled)
+    }
+
     /// Executions that count: no warm-ups, no profiled ones.
     pub fn counted(&self) -> impl Iterator<Item = &ExecutionRecord> {
         self.executions.iter().filter(|e| e.counts())
@@ -156,6 +161,9 @@ pub struct ExecutionRecord {
     pub profiled: bool,
     /// Start, RFC 3339, UTC.
     pub started: String,
+    /// When it had its GPUs, from and to: seconds of the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<(f64, f64)>,
     /// Seconds it ran.
     pub duration_s: f64,
     /// How it ended.

@@ -84,6 +84,11 @@ pub fn html(report: &Report, beside: &Path) -> Result<String> {
     Ok(page)
 }
 
+/// What pages look like.
+pub(crate) fn style() -> &'static str {
+    STYLE
+}
+
 /// The rows with less history, where a page of all of it would be too heavy.
 fn shortened(rows: &[Row], notes: &mut Vec<String>) -> Option<Vec<Row>> {
     let points: usize = rows.iter().map(|row| row.history.points.len()).sum();
@@ -98,7 +103,7 @@ fn shortened(rows: &[Row], notes: &mut Vec<String>) -> Option<Vec<Row>> {
 }
 
 /// The source expression of an inline script or style in a content security policy.
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
 
@@ -114,7 +119,7 @@ fn list(page: &mut String, class: &str, items: &[String]) {
 }
 
 /// Text in HTML, also in a quoted attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

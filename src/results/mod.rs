@@ -9,6 +9,6 @@ mod table;
 
 pub use explain::explain;
 pub use junit::{junit_xml, write_junit};
-pub use perf_csv::{COLUMNS, Row, append_rows, check_appendable};
+pub use perf_csv::{COLUMNS, Row, append_rows, append_rows_once, check_appendable, write_rows};
 pub use super_json::super_records;
 pub use table::Table;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::record;
 
 /// The columns, in order. Blank means unknown; `relative_change` is the change
 /// against the baseline as a fraction, signed as measured (`-0.0312` is 3.12 % less).
@@ -68,6 +71,65 @@ impl Row {
 /// # Errors
 /// When the file cannot be locked or written, or is no perf.csv.
 pub fn append_rows(path: &Path, rows: &[Row]) -> Result<()> {
+    append(path, rows, |_, _| Ok(true), || Ok(()))
+}
+
+/// Where rows were appended, or were about to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Appended {
+    output: PathBuf,
+    /// Length of the file before.
+    offset: u64,
+    /// Whether they are there.
+    done: bool,
+}
+
+/// [`append_rows`], once for each `note`: a file that says what has been appended. Who comes
+/// again after a kill, at whatever moment, appends what is missing and nothing twice.
+///
+/// # Errors
+/// As [`append_rows`], and when the note cannot be written.
+pub fn append_rows_once(path: &Path, rows: &[Row], note: &Path) -> Result<()> {
+    let output = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let before: Option<Appended> = record::read_json(note)?;
+    if before.as_ref().is_some_and(|noted| noted.done) {
+        return Ok(());
+    }
+    let offset = std::cell::Cell::new(0);
+    let begin = |file: &mut File, text: &[u8]| -> Result<bool> {
+        let length = file.metadata()?.len();
+        offset.set(length);
+        if let Some(noted) = before.as_ref().filter(|noted| noted.output == output) {
+            // Killed between two steps: the rows are there, or they are not.
+            let mut since = Vec::new();
+            file.seek(SeekFrom::Start(noted.offset.min(length)))?;
+            file.read_to_end(&mut since)?;
+            let text = text.trim_ascii();
+            if memchr::memmem::find(&since, text).is_some() {
+                offset.set(noted.offset);
+                return Ok(false);
+            }
+        }
+        let noted = Appended { output: output.clone(), offset: length, done: false };
+        record::write_json(note, &noted)?;
+        Ok(true)
+    };
+    append(path, rows, begin, || {
+        record::write_json(
+            note,
+            &Appended { output: output.clone(), offset: offset.get(), done: true },
+        )
+    })
+}
+
+/// Appends under a lock, if `begin` says so, which sees the file and what would be appended.
+/// `end` is called when it is there, still under the lock.
+fn append(
+    path: &Path,
+    rows: &[Row],
+    begin: impl Fn(&mut File, &[u8]) -> Result<bool>,
+    end: impl Fn() -> Result<()>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -98,14 +160,29 @@ pub fn append_rows(path: &Path, rows: &[Row]) -> Result<()> {
         }
         writer.flush()?;
         drop(writer);
-        if let Err(e) = file.write_all(&text) {
+        if begin(&mut file, &text)?
+            && let Err(e) = file.write_all(&text)
+        {
             // A full disk: take back the half that was written.
             let _ = file.set_len(length);
             return Err(e.into());
         }
-        Ok(())
+        end()
     };
     append().with_context(|| format!("cannot append to {}", path.display()))
+}
+
+/// Replaces the file at `path` by one of these rows.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_rows<'r>(path: &Path, rows: impl IntoIterator<Item = &'r Row>) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS)?;
+    for row in rows {
+        writer.write_record(COLUMNS.map(|c| row.get(c)))?;
+    }
+    record::write_atomically(path, &writer.into_inner().context("cannot format the rows")?)
 }
 
 /// Whether rows can be appended at `path`: better known before hours of measuring than
@@ -198,6 +275,40 @@ mod tests {
         let error = format!("{:#}", append_rows(&path, &[row("m")]).unwrap_err());
         assert!(error.contains("it is no perf.csv"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a,b\n1,2\n");
+    }
+
+    #[test]
+    fn who_comes_again_appends_what_is_missing_and_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, note) = (dir.path().join("perf.csv"), dir.path().join("note.json"));
+        append_rows(&path, &[row("before")]).unwrap();
+        let once = || append_rows_once(&path, &[row("one"), row("two")], &note).unwrap();
+        let models = || {
+            let text = fs::read_to_string(&path).unwrap();
+            text.lines()
+                .skip(1)
+                .map(|l| l.split(',').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        once();
+        once();
+        assert_eq!(models(), ["before", "one", "two"]);
+        let undo = || {
+            let mut noted: Appended = record::read_json(&note).unwrap().unwrap();
+            noted.done = false;
+            record::write_json(&note, &noted).unwrap();
+            noted.offset
+        };
+        // Killed after the rows were written and before that was noted; others went on.
+        let offset = undo();
+        append_rows(&path, &[row("after")]).unwrap();
+        once();
+        assert_eq!(models(), ["before", "one", "two", "after"]);
+        // Killed before they were written.
+        undo();
+        File::options().write(true).open(&path).unwrap().set_len(offset).unwrap();
+        once();
+        assert_eq!(models(), ["before", "one", "two"]);
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Session<'_> {
         guard: &ModelLock,
     ) -> Result<VerdictRecord> {
         let path = guard.verdict();
-        if runner_attempt() > 1
+        if (runner_attempt() > 1 || self.resumed)
             && let Some(verdict) = record::read_json(&path)?
         {
             return Ok(verdict);

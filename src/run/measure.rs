@@ -1,5 +1,6 @@
 //! The bench case: one Measurement per entry and Run, whoever asks first.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::machine::{load_average, usable_cores};
 use crate::options::EngineKind;
 use crate::plan::Job;
 use crate::record::{self, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, ModelLock};
-use crate::results::{append_rows, check_appendable, super_records};
+use crate::results::{Row, append_rows_once, check_appendable, super_records, write_rows};
 use crate::schedule::{CpuUse, Footprint, Grant};
 
 /// What the scheduler has leased for this entry, or what was leased for an Execution of it.
@@ -59,7 +60,8 @@ impl Session<'_> {
             Ok(jobs) => jobs,
             Err(outcome) => {
                 let row = rows::without_number(&self.planner, model, &outcome);
-                append_rows(&self.planner.options.output, &[row])?;
+                let key = self.key(model);
+                self.put_rows(&key, &key, &[row])?;
                 return Ok(outcome);
             }
         };
@@ -88,14 +90,35 @@ impl Session<'_> {
 
     /// The Measurement of this Run: the one that is there, or a new one.
     ///
-    /// A failed one is made again when the test runner itself tries the case again;
-    /// every attempt is kept.
+    /// A failed one is made again when the test runner itself tries the case again, or as
+    /// often as the user said; every attempt is kept.
     pub(super) fn measure(&self, job: &Job, guard: &ModelLock) -> Result<Measurement> {
-        if let Some(done) = guard.newest()?
-            && (done.failure.is_none() || runner_attempt() <= done.attempt)
-        {
-            return Ok(done);
+        loop {
+            if let Some(done) = guard.newest()?
+                && self.is_final(&done, guard)?
+            {
+                // A Run that was killed may have recorded it, and no more.
+                self.append_results(job, &done)?;
+                return Ok(done);
+            }
+            let measured = self.attempt(job, guard)?;
+            if measured.failure.is_none() || self.cancel.is_cancelled() {
+                return Ok(measured);
+            }
         }
+    }
+
+    /// Whether a Measurement stays as it is.
+    fn is_final(&self, done: &Measurement, guard: &ModelLock) -> Result<bool> {
+        if done.failure.is_none() {
+            return Ok(true);
+        }
+        let tried = guard.finished()?.iter().filter(|m| !m.was_cancelled()).count();
+        let again = done.was_cancelled() && self.resumed;
+        Ok(!again && runner_attempt() <= done.attempt && tried > self.retries as usize)
+    }
+
+    fn attempt(&self, job: &Job, guard: &ModelLock) -> Result<Measurement> {
         if self.cancel.is_cancelled() {
             bail!("cancelled");
         }
@@ -180,7 +203,9 @@ impl Session<'_> {
         }
         let slot = self.slot(dir.clone(), lease.grant());
         let (started, load) = (record::now(), load_average());
+        let held_from = record::unix_s();
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
+        let held = Some((held_from, record::unix_s()));
         drop(lease);
         let results = job.results_csv.as_ref().map(|name| match &execution.results {
             Some(path) => read_results_csv(path),
@@ -205,6 +230,7 @@ impl Session<'_> {
             warmup: purpose == Purpose::WarmUp,
             profiled: false,
             started,
+            held,
             duration_s: execution.duration_s,
             exit: execution.exit,
             log: log.strip_prefix(self.dir.path()).unwrap_or(&log).to_owned(),
@@ -265,11 +291,29 @@ impl Session<'_> {
     fn append_results(&self, job: &Job, measurement: &Measurement) -> Result<()> {
         let baseline = self.store.load(&measurement.baseline_key()).ok().flatten();
         let rows = rows::of_measurement(&self.planner, job, measurement, baseline.as_ref());
-        let plain: Vec<_> = rows.iter().map(|(row, _)| row.clone()).collect();
-        append_rows(&self.planner.options.output, &plain)?;
+        let plain: Vec<Row> = rows.iter().map(|(row, _)| row.clone()).collect();
+        let key = self.job_key(job);
+        self.put_rows(&key, &format!("{key}-attempt-{}", measurement.attempt), &plain)?;
         let records = super_records(rows.iter().map(|(row, sample)| (row, *sample)));
-        lock(&self.said.super_records).extend(records);
+        lock(&self.said.super_records).insert(key, records);
         Ok(())
+    }
+
+    /// Appends rows to perf.csv, once in this Run for what is called `once`, and writes those
+    /// of a Cell to a file of its own.
+    fn put_rows(&self, key: &str, once: &str, rows: &[Row]) -> Result<()> {
+        append_rows_once(&self.planner.options.output, rows, &self.dir.rows_note(once)?)?;
+        let Some(cell) = &self.cell else { return Ok(()) };
+        let mut all = lock(&self.said.rows);
+        let of_cell = all.entry(cell.clone()).or_default();
+        of_cell.insert(key.to_owned(), rows.to_vec());
+        write_rows(&self.dir.cell_csv(cell), of_cell.values().flatten())
+    }
+
+    /// The rows of a Cell so far.
+    pub fn rows_of(&self, cell: &str) -> Vec<Row> {
+        let all = lock(&self.said.rows);
+        all.get(cell).into_iter().flat_map(BTreeMap::values).flatten().cloned().collect()
     }
 }
 

@@ -4,25 +4,32 @@
 
 mod build;
 mod environment;
+mod estimate;
 mod judge;
 mod many;
 mod measure;
 mod policy;
 mod provenance;
+mod resume;
 mod rows;
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use indexmap::IndexMap;
 use serde_json::Value;
 
 pub use build::{Builder, ImageOutcome, ImageState};
 pub use environment::{
     Canary, INVALID_ENVIRONMENT, canary_first, is_canary, suspicion, suspicion_words, verdicts,
 };
+pub use estimate::{Estimate, Estimates};
 pub use judge::VerdictRecord;
+pub use many::Failures;
 pub use policy::{level_step, policy};
 
 use crate::baseline::Store;
@@ -35,6 +42,7 @@ use crate::manifest::ManifestFile;
 use crate::options::{Context, RunOptions};
 use crate::plan::{Job, Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
+use crate::results::Row;
 use crate::schedule::{Grant, Limits, Scheduler};
 use crate::validate::Validator;
 
@@ -63,13 +71,22 @@ pub struct Session<'a> {
     grant: Option<Grant>,
     /// What keys the records, where that is not the entry's id: a Cell of a sweep.
     cell: Option<String>,
+    /// How often a Measurement that failed is made again.
+    retries: u32,
+    /// Whether the Run was begun by an earlier process.
+    resumed: bool,
+    /// Held for its lock: nobody else goes on with this Run meanwhile.
+    _hold: Option<Arc<File>>,
 }
 
 /// What a Run has found out so far.
 #[derive(Debug, Default)]
 struct Said {
     cases: Mutex<Vec<CaseRecord>>,
-    super_records: Mutex<Vec<Value>>,
+    /// Rows of perf_entry_super.json, by the key of the Job.
+    super_records: Mutex<IndexMap<String, Vec<Value>>>,
+    /// Rows of perf.csv of each Cell, by the key of the Job.
+    rows: Mutex<BTreeMap<String, BTreeMap<String, Vec<Row>>>>,
 }
 
 /// How one case ended, before it is timed and recorded.
@@ -172,7 +189,36 @@ impl<'a> Session<'a> {
             progress,
             grant: None,
             cell: None,
+            retries: 0,
+            resumed: false,
+            _hold: None,
         })
+    }
+
+    /// Opens a Run that nobody else goes on with meanwhile: a new one, or the one that is
+    /// `resumed`. Measurements that failed are made again `retries` times.
+    ///
+    /// # Errors
+    /// When the run directory cannot be made, is in use, or was begun by another version or
+    /// on another machine.
+    pub fn open_held(
+        planner: Planner<'a>,
+        cancel: Cancel,
+        progress: bool,
+        resumed: Option<RunDir>,
+        retries: u32,
+    ) -> Result<Session<'a>> {
+        let again = resumed.is_some();
+        let dir = match resumed {
+            Some(dir) => {
+                resume::check(&dir, planner.machine)?;
+                dir
+            }
+            None => RunDir::open(&planner.options.run_dir, &record::run_id())?,
+        };
+        let hold = Some(Arc::new(dir.hold()?));
+        let session = Session::in_dir(dir, planner, cancel, progress)?;
+        Ok(Session { retries, resumed: again, _hold: hold, ..session })
     }
 
     /// The same Run for one entry that the scheduler has leased its part of the machine for,
@@ -189,6 +235,9 @@ impl<'a> Session<'a> {
             progress: self.progress,
             grant: Some(grant),
             cell,
+            retries: self.retries,
+            resumed: self.resumed,
+            _hold: self._hold.clone(),
         }
     }
 
@@ -290,6 +339,7 @@ impl<'a> Session<'a> {
         let junit = self.planner.options.run_dir.join("junit.xml");
         crate::results::write_junit(&junit, &self.cases())?;
         let records = std::mem::take(&mut *lock(&self.said.super_records));
+        let records: Vec<Value> = records.into_values().flatten().collect();
         if !records.is_empty() {
             let output = &self.planner.options.output;
             let path = output.with_file_name("perf_entry_super.json");

@@ -30,7 +30,13 @@ fn common(planner: &Planner<'_>, model: &Model) -> Row {
         .set("pipeline", variable("pipeline"))
         .set("args", planner.masker().mask_str(&model.args()))
         .set("tags", model.tags().join(","))
-        .set("machine_name", &machine.hostname)
+        .set(
+            "machine_name",
+            match machine.simulated {
+                true => format!("simulated-{}", machine.hostname),
+                false => machine.hostname.clone(),
+            },
+        )
         .set("deployment_type", if deployment.is_empty() { "local".into() } else { deployment })
         .set("launcher", launcher)
         .set("gpu_architecture", machine.gpus.first().map_or("", |g| g.arch.as_str()))

@@ -28,7 +28,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Result;
 
 pub use order::{Prediction, Span, best_order, predict};
-use policy::{Next, Occupancy, Policy};
+pub use policy::Occupancy;
+use policy::{Next, Policy};
 
 use crate::engine::Cancel;
 use crate::machine::lease::PATIENCE;

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
+use crate::contract::is_secret;
 use crate::diagnostic::did_you_mean;
 use crate::options::{Context, KNOWN_KEYS, NAMES};
 
@@ -108,6 +109,9 @@ fn check(path: &[String]) -> Result<()> {
             KNOWN_KEYS.join(", "),
             path.join("_")
         );
+    }
+    if is_secret(last) {
+        bail!("`{last}` is a secret: its values would be part of names of files");
     }
     let names = NAMES.contains(&key.as_str());
     match (names, rest) {

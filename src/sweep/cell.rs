@@ -127,7 +127,19 @@ fn cell(
         model: model.clone(),
         ngpus,
         values: values.to_vec(),
-        options: RunOptions { ngpus: ngpus.or(options.ngpus), ..options.clone() },
+        options: RunOptions {
+            ngpus: ngpus.into_iter().collect(),
+            // The command of the Cell has all of it.
+            additional_context: match values.is_empty() {
+                true => options.additional_context.clone(),
+                false => Some(Value::Object(context.0.clone()).to_string()),
+            },
+            additional_context_file: match values.is_empty() {
+                true => options.additional_context_file.clone(),
+                false => None,
+            },
+            ..options.clone()
+        },
         context: context.clone(),
         variation,
     }

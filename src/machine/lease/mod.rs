@@ -204,6 +204,9 @@ pub struct Leases {
     dir: PathBuf,
 }
 
+/// Locks on some of the candidates, and the positions of these.
+type Chosen = (Vec<Slot>, Vec<usize>);
+
 /// Lock files by name, which is also the order of locking. Names, not resources: two that
 /// share a file would wait for themselves.
 type Wanted = BTreeMap<String, (Resource, Share)>;
@@ -322,7 +325,7 @@ impl Leases {
         &self,
         choice: &Choice,
         candidates: &[(usize, &Resource)],
-    ) -> Result<Attempt<(Vec<Slot>, Vec<usize>)>, LeaseError> {
+    ) -> Result<Attempt<Chosen>, LeaseError> {
         let (count, kind) = (choice.count, choice.kind());
         let (mut slots, mut chosen, mut busy) = (Vec::new(), Vec::with_capacity(count), Vec::new());
         for (at, candidate) in candidates {

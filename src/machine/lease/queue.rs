@@ -85,7 +85,7 @@ impl Ticket {
         // The umask took bits away: who comes later has to read it.
         let made = file
             .set_permissions(fs::Permissions::from_mode(0o644))
-            .and_then(|()| Ok(file.lock()?))
+            .and_then(|()| file.lock())
             .and_then(|()| file.write_all(&serde_json::to_vec(&text)?))
             .and_then(|()| fs::rename(&unfinished, &path));
         if let Err(error) = made {
