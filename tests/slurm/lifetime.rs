@@ -80,9 +80,9 @@ pub(crate) fn clean_asks_first(cluster: &Cluster) {
     let job = cluster.running();
     let clean = |args: &[&str]| cluster.mad(&fixture, &[&["clean"], args].concat()).run().exits(0);
     clean(&[]).says(&["slurm job", &job, "mad attach", "--jobs"]);
-    assert_eq!(cluster.jobs("RUNNING"), [job.clone()]);
+    assert_eq!(cluster.jobs("RUNNING"), [job.as_str()]);
     clean(&["--jobs", "--plan"]).says(&["would be removed"]);
-    assert_eq!(cluster.jobs("RUNNING"), [job.clone()]);
+    assert_eq!(cluster.jobs("RUNNING"), [job.as_str()]);
     clean(&["--jobs"]).says(&["removed"]);
     cluster.until("it ended", || cluster.jobs("PENDING,RUNNING,COMPLETING").is_empty());
     clean(&[]).says(&["nothing is left over"]);

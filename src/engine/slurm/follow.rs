@@ -22,6 +22,9 @@ const LAG: Duration = Duration::from_secs(60);
 /// The same for a job that failed, and may have written nothing.
 const SHORT_LAG: Duration = Duration::from_secs(5);
 
+/// What shells add to the number of a signal.
+const SIGNALS: i32 = 128;
+
 /// How an Execution came to its end.
 pub(super) enum End {
     /// Its script ended on all nodes; what it wrote is here.
@@ -61,10 +64,18 @@ pub(super) fn follow(
             }
             current = Some(*n);
             let execution = path.join(slot.executions.0.to_string());
-            let ended = execution.join("end").exists();
+            let ended = fs::read_to_string(execution.join("end")).ok();
             output.read(&execution);
-            if ended {
-                return Ok(End::Written(execution));
+            // What a signal ended, Slurm may have ended: it has the last word.
+            let status: Option<i32> = ended.map(|text| text.trim().parse().unwrap_or(1));
+            match status {
+                Some(status) if status < SIGNALS || known.forgotten => {
+                    return Ok(End::Written(execution));
+                }
+                Some(_) if known.state.as_ref().is_some_and(JobState::is_of_the_script) => {
+                    return Ok(End::Written(execution));
+                }
+                _ => {}
             }
         }
         say.about(&known);

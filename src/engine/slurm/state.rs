@@ -46,6 +46,11 @@ impl JobState {
         ENDED.contains(&self.state.as_str())
     }
 
+    /// Whether it is over because its script is.
+    pub(super) fn is_of_the_script(&self) -> bool {
+        ["COMPLETED", "FAILED"].contains(&self.state.as_str())
+    }
+
     /// Whether it has not begun.
     pub(super) fn waits(&self) -> bool {
         ["PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"]
