@@ -126,6 +126,10 @@ pub struct RunOptions {
     )]
     pub timeout: Option<f64>,
 
+    /// End a Slurm job that has not started after S seconds (0: never)
+    #[arg(long, value_name = "S", env = "MAD_QUEUE_TIMEOUT", value_parser = limit)]
+    pub queue_timeout: Option<f64>,
+
     /// Seconds between SIGTERM and SIGKILL for a script that is ended
     #[arg(long, value_name = "S", env = "MAD_KILL_GRACE", default_value = "10", value_parser = grace)]
     pub kill_grace: f64,
@@ -280,6 +284,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(s) if s.is_finite() && (s >= 0.0 || s == -1.0) => Ok(s),
         _ => Err("expected seconds: 0 or more, or -1 for the entry's own limit".to_owned()),
+    }
+}
+
+fn limit(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(s) if s.is_finite() && s >= 0.0 => Ok(s),
+        _ => Err("expected seconds, 0 for no limit".to_owned()),
     }
 }
 

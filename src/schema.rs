@@ -28,6 +28,8 @@ pub enum Document {
     Report,
     /// `mad history --json`.
     History,
+    /// `slurm-<n>/note.json`.
+    SlurmJob,
     /// `sweep.json`.
     Sweep,
     /// `mad sweep --json`.
@@ -36,7 +38,7 @@ pub enum Document {
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 12] = [
+    pub const ALL: [Document; 13] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -47,6 +49,7 @@ impl Document {
         Document::Manifest,
         Document::Report,
         Document::History,
+        Document::SlurmJob,
         Document::Sweep,
         Document::SweepReport,
     ];
@@ -64,6 +67,7 @@ impl Document {
             Document::Manifest => "manifest",
             Document::Report => "report",
             Document::History => "history",
+            Document::SlurmJob => "slurm-job",
             Document::Sweep => "sweep",
             Document::SweepReport => "sweep-report",
         }
@@ -83,6 +87,7 @@ pub fn text(document: Document) -> String {
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
         Document::History => schema_for!(crate::history::HistoryReport),
+        Document::SlurmJob => schema_for!(crate::engine::slurm::JobNote),
         Document::Sweep => schema_for!(crate::sweep::SweepRecord),
         Document::SweepReport => schema_for!(crate::sweep::Synthesis),
     };

@@ -251,6 +251,38 @@ fn a_plan_runs_nothing_and_says_all() {
     assert!(!fixture.path("perf.csv").exists());
 }
 
+/// Those that cannot be had for tests, too.
+#[test]
+fn a_plan_of_containers_on_the_nodes_of_a_cluster() {
+    let fixture = Fixture::empty().entry(
+        "m",
+        "echo 'performance: 1 x/s'",
+        json!({ "n_gpus": "8", "dockerfile": "docker/m", "args": "--size 'a b'",
+                "additional_docker_run_options": "--shm-size 64g --name x" }),
+    );
+    let plan = |container: &str, vendor: &str| {
+        let context = json!({
+            "slurm": { "container": container, "partition": "main" },
+            "MAD_CONTAINER_IMAGE": "registry.example.com:5000/team/image:1",
+            "docker_mounts": { "/in": "/data/$(id)" },
+            "gpu_vendor": vendor,
+        });
+        let context = context.to_string();
+        let args = ["benchmark", "--plan", "--machine", MI300X, "-c", &context];
+        let text = fixture.mad(&args).run().exits(0).stdout;
+        let line = text.lines().find(|line| line.contains("on each node")).expect("a command");
+        format!("{container}: {}", line.trim())
+    };
+    let programs = ["docker", "podman", "apptainer", "singularity", "enroot", "pyxis"];
+    let lines: Vec<String> = programs.iter().map(|program| plan(program, "AMD")).collect();
+    check(|| insta::assert_snapshot!("plan_of_nodes_amd", lines.join("\n")));
+    let lines: Vec<String> = ["docker", "apptainer"].iter().map(|p| plan(p, "NVIDIA")).collect();
+    check(|| insta::assert_snapshot!("plan_of_nodes_nvidia", lines.join("\n")));
+    // Built here, the image would be nowhere else.
+    let args = ["benchmark", "--plan", "--machine", MI300X, "-c", "{'slurm': {}}"];
+    fixture.mad(&args).run().exits(2).says(&["the nodes of a cluster need an image"]);
+}
+
 /// Whatever engine this host has, or has not.
 #[test]
 fn a_plan_of_containers_depends_on_the_described_host_alone() {

@@ -27,6 +27,8 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// How sure a red run must be.
     pub gate: GateConfig,
+    /// Options of Slurm jobs: what `slurm` of the context has, for every entry.
+    pub slurm: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The `[gate]` table.

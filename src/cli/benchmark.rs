@@ -11,7 +11,7 @@ use crate::options::RunOptions;
 use crate::record::{CaseRecord, CaseStatus, RunDir, Stage};
 use crate::report::Rules;
 use crate::results::explain;
-use crate::run::{SKIPPED_MODEL, Session, verdicts};
+use crate::run::{SKIPPED_MODEL, SUBMITTED, Session, verdicts};
 use crate::schedule::Limits;
 
 /// Run entries, judge them, write the results.
@@ -30,6 +30,9 @@ pub(super) struct Benchmark {
     /// Print every number behind the verdicts
     #[arg(long)]
     explain: bool,
+    /// Submit Slurm jobs and leave; `mad attach` collects them
+    #[arg(long)]
+    detach: bool,
     /// Measure entries at the same time where they cannot disturb each other
     #[arg(long)]
     parallel: bool,
@@ -46,16 +49,23 @@ impl Benchmark {
                 bail!("the run {} is none of `mad benchmark`", run.id);
             };
             then.resume = self.resume.clone();
+            then.detach = self.detach;
             return then.measure(global, Some(run));
         }
         self.measure(global, None)
+    }
+
+    /// Makes it wait for what it submits.
+    pub(super) fn wait(&mut self) {
+        self.detach = false;
     }
 
     pub(super) fn options_mut(&mut self) -> &mut RunOptions {
         &mut self.options
     }
 
-    fn measure(&self, global: &Global, resumed: Option<RunDir>) -> Result<Exit> {
+    /// Runs entries in a Run of its own, or goes on with one.
+    pub(super) fn measure(&self, global: &Global, resumed: Option<RunDir>) -> Result<Exit> {
         let options = &self.options;
         let planner = match super::planner(global, options)? {
             Ok(planner) => planner,
@@ -72,7 +82,10 @@ impl Benchmark {
         let session = Session::open_held(planner, cancel, !global.quiet, resumed, again)?;
         let limits = Limits { serial: !self.parallel, ..Limits::default() };
         let stop = self.resume.failures();
-        session.run(models.clone(), limits, &stop)?;
+        match self.detach {
+            true => session.submit(&models)?,
+            false => session.run(models.clone(), limits, &stop)?,
+        }
         session.finish()?;
         let cases = session.cases();
         let mut exit = exit_of(&cases);
@@ -113,9 +126,12 @@ impl Benchmark {
     }
 }
 
-/// Whether a number was measured, or the model left out because the user said so.
+/// Whether a number was measured, or the model left out or not waited for because the user said
+/// so.
 pub(super) fn did_what_was_asked(case: &CaseRecord) -> bool {
-    case.stage == Stage::Bench && (case.status == CaseStatus::Passed || case.kind == SKIPPED_MODEL)
+    let asked =
+        case.status == CaseStatus::Passed || [SKIPPED_MODEL, SUBMITTED].contains(&&*case.kind);
+    case.stage == Stage::Bench && asked
 }
 
 /// The exit status that the failed ones of `cases` mean.

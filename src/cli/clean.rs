@@ -15,7 +15,7 @@ use crate::results::Table;
 #[command(after_help = "\
 Removed are containers that no process watches any more (those of --keep-alive, too), the
 scripts of runs that were killed, and files that were half written. Docker and Podman are
-both asked. Results, logs and records stay.
+both asked. Results, logs and records stay, and so do Slurm jobs without --jobs.
 
 Examples:
   mad clean --plan         what would be removed
@@ -32,6 +32,9 @@ pub(super) struct CleanCommand {
     /// Also the images that were built, unless a container uses them
     #[arg(long)]
     images: bool,
+    /// Also end Slurm jobs that no process waits for; their numbers are lost
+    #[arg(long)]
+    jobs: bool,
     /// Also the containers of runs that go on
     #[arg(long)]
     all: bool,
@@ -46,6 +49,7 @@ impl CleanCommand {
             run_dir: self.run_dir.clone(),
             runs: self.runs.clone(),
             images: self.images,
+            jobs: self.jobs,
             all: self.all,
             plan: self.plan,
         };
@@ -76,6 +80,7 @@ fn text(found: &[Remnant]) -> String {
     for left in found {
         let kind = match left.kind {
             RemnantKind::Script => "script",
+            RemnantKind::Job => "slurm job",
             RemnantKind::Container => "container",
             RemnantKind::File => "file",
             RemnantKind::Image => "image",

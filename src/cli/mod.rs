@@ -1,6 +1,7 @@
 //! The command `mad`: one file per command, and nothing in them that a user of the
 //! library could want.
 
+mod attach;
 mod baseline;
 mod benchmark;
 mod build;
@@ -117,6 +118,8 @@ enum Command {
     /// Run entries, judge them, write the results
     #[command(visible_alias = "run")]
     Benchmark(benchmark::Benchmark),
+    /// Collect a run whose jobs outlived it, and finish it
+    Attach(attach::Attach),
     /// Measure a matrix of entries, GPU counts and values in the context
     Sweep(sweep::SweepCommand),
     /// Join the shards of a sweep into one run and report
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Discover(c) => c.run(global),
         Command::Validate(c) => c.run(global),
         Command::Benchmark(c) => c.run(global),
+        Command::Attach(c) => c.run(global),
         Command::Sweep(c) => c.run(global),
         Command::Merge(c) => c.run(global),
         Command::Build(c) => c.run(global),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Exit, Global, print, print_json};
 use crate::catalog::Model;
 use crate::diagnostic::{Diagnostic, relative};
-use crate::engine::{absolute, container, madengine};
+use crate::engine::{absolute, container, madengine, slurm};
 use crate::plan::{Job, Plan, Planner};
 use crate::validate::Validator;
 
@@ -61,6 +61,7 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                         for line in container::commands(job, described)
                             .into_iter()
                             .chain(madengine::commands(job))
+                            .chain(slurm::commands(job))
                         {
                             text.push_str(&format!("           {line}\n"));
                         }
@@ -77,6 +78,9 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
                             "container": container::commands(job, described),
                             "warnings": job.warnings,
                         });
+                        if job.slurm.is_some() {
+                            detail["slurm"] = json!(slurm::commands(job));
+                        }
                         if job.madengine.is_some() {
                             detail["madengine"] = json!(madengine::commands(job));
                         }

@@ -70,7 +70,7 @@ impl SweepCommand {
         then.measure(global, Some(run))
     }
 
-    fn measure(&self, global: &Global, resumed: Option<RunDir>) -> Result<Exit> {
+    pub(super) fn measure(&self, global: &Global, resumed: Option<RunDir>) -> Result<Exit> {
         let axes: Vec<Axis> = self.axis.iter().map(|a| Axis::parse(a)).collect::<Result<_>>()?;
         // The counts are an axis; the sweep as a whole has none.
         let options = RunOptions { ngpus: Vec::new(), ..self.options.clone() };

@@ -32,6 +32,8 @@ pub enum Exit {
     NotStarted,
     /// The container engine cannot say how it ended.
     Lost,
+    /// The scheduler of a cluster ended it, or never started it.
+    Scheduler,
 }
 
 /// All that is known after an Execution.
@@ -45,6 +47,8 @@ pub struct Evidence<'a> {
     pub results: Option<Result<Results, CsvError>>,
     /// What madengine recorded, if it ran the script.
     pub recorded: Option<&'a Recorded>,
+    /// What the scheduler of a cluster says about its end.
+    pub scheduler: Option<&'a str>,
 }
 
 /// What an Execution amounts to.
@@ -81,6 +85,8 @@ pub enum FailureKind {
     OutOfMemory,
     /// The container engine failed.
     Engine,
+    /// The scheduler of a cluster ended it, or never started it.
+    Scheduler,
     /// The script ended well but reported no number.
     NoNumber,
     /// What it reported is not a number, or not in the agreed form.
@@ -101,8 +107,8 @@ pub fn conclude(evidence: Evidence<'_>) -> Conclusion {
         let outcome = recorded::numbers(recorded, evidence, &mut warnings);
         return Conclusion { outcome, warnings };
     }
-    let Evidence { exit, log, results, .. } = evidence;
-    let outcome = ended_well(exit, log)
+    let Evidence { exit, log, results, scheduler, .. } = evidence;
+    let outcome = ended_well(exit, log, scheduler)
         .and_then(|()| numbers(log, results, &mut warnings))
         .and_then(|samples| no_errors(log, &mut warnings).map(|()| samples));
     Conclusion { outcome, warnings }
@@ -111,7 +117,7 @@ pub fn conclude(evidence: Evidence<'_>) -> Conclusion {
 /// Weighs the evidence of an Execution that left the model out: there is nothing to
 /// measure, but what did run must have ended well.
 pub fn conclude_skipped(evidence: Evidence<'_>) -> Conclusion {
-    let outcome = ended_well(evidence.exit, evidence.log).map(|()| Vec::new());
+    let outcome = ended_well(evidence.exit, evidence.log, evidence.scheduler).map(|()| Vec::new());
     Conclusion { outcome, warnings: Vec::new() }
 }
 
@@ -119,7 +125,7 @@ pub(super) fn fail<T>(kind: FailureKind, message: String) -> Result<T, Failure> 
     Err(Failure { kind, message })
 }
 
-fn ended_well(exit: Exit, log: &LogFindings) -> Result<(), Failure> {
+fn ended_well(exit: Exit, log: &LogFindings, scheduler: Option<&str>) -> Result<(), Failure> {
     let (kind, what) = match exit {
         Exit::Code(0) => return Ok(()),
         Exit::Code(code) => {
@@ -140,6 +146,10 @@ fn ended_well(exit: Exit, log: &LogFindings) -> Result<(), Failure> {
             (FailureKind::Engine, "the container engine did not start the container".to_owned())
         }
         Exit::Lost => (FailureKind::Engine, "the container engine lost the container".to_owned()),
+        Exit::Scheduler => {
+            let said = scheduler.unwrap_or("the scheduler does not say how it ended");
+            (FailureKind::Scheduler, said.to_owned())
+        }
     };
     fail(kind, format!("{what}; {}", Cause(log)))
 }

@@ -15,6 +15,7 @@ mod conclude;
 mod error_scan;
 mod line;
 mod mask;
+mod nodes;
 mod recorded;
 mod results;
 mod sample;
@@ -26,6 +27,7 @@ pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude, c
 pub use error_scan::ErrorScan;
 pub use line::Rejection;
 pub use mask::{Masker, is_secret, secrets};
+pub use nodes::{Rule, aggregate};
 pub use recorded::{OUT_OF_TIME, Recorded, RecordedRow, read_recorded};
 pub use results::{CsvError, Results, RowProblem, read_results_csv};
 pub use sample::Sample;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::container::{Containers, images_to_remove, leftovers};
 use super::orphans;
+use super::slurm::left_jobs;
 
 /// What is to be removed.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Clean {
     pub runs: Vec<String>,
     /// Also images that were built and that no container uses.
     pub images: bool,
+    /// Also Slurm jobs that nobody waits for: they end.
+    pub jobs: bool,
     /// Also containers whose Run goes on.
     pub all: bool,
     /// Nothing is removed.
@@ -45,6 +48,8 @@ pub struct Remnant {
 pub enum RemnantKind {
     /// A script that nobody watches.
     Script,
+    /// A Slurm job.
+    Job,
     /// A container.
     Container,
     /// A file half written.
@@ -77,6 +82,7 @@ impl Clean {
         if everything {
             self.scripts(&mut found);
         }
+        self.slurm_jobs(&mut found);
         for engine in &engines {
             self.containers(engine, &mut found);
         }
@@ -120,6 +126,25 @@ impl Clean {
             };
             let origin = "a run that was killed".to_owned();
             found.push(self.remove(RemnantKind::Script, name, origin, end));
+        }
+    }
+
+    /// A job may have run for hours, and its numbers can still be collected.
+    fn slurm_jobs(&self, found: &mut Vec<Remnant>) {
+        let wanted = |run: &String| self.runs.is_empty() || self.runs.contains(run);
+        for left in left_jobs(&self.run_dir).into_iter().filter(|left| wanted(&left.run)) {
+            let name = left.job.clone().unwrap_or_else(|| "not submitted".to_owned());
+            let origin = format!("run {}", left.run);
+            if self.jobs && !left.watched {
+                found.push(self.remove(RemnantKind::Job, name, origin, || left.remove()));
+                continue;
+            }
+            let reason = match left.watched {
+                true => "its run goes on".to_owned(),
+                false => format!("mad attach {} collects it, --jobs ends it", left.run),
+            };
+            let (kind, state) = (RemnantKind::Job, RemnantState::Left);
+            found.push(Remnant { kind, name, origin, state, reason: Some(reason) });
         }
     }
 

@@ -27,22 +27,16 @@ impl Engine for HostEngine {
         slot: &Slot,
         cancel: &Cancel,
     ) -> Result<Execution> {
-        let (stale_results, mut trouble) = work::fill(job, prepared, slot, cancel)?;
+        let (stale_results, warnings) = work::fill(job, prepared, slot, cancel)?;
         let mut launch = Launch::new(job.command.clone(), slot.work());
         launch.timeout_s = job.timeout_s;
         launch.env = job.environment(&slot.gpus).into_iter().collect();
         let ended = supervised::run(launch, job, slot, cancel)?;
-        trouble.extend(ended.trouble);
+        let mut execution = Execution::supervised(ended);
+        execution.stale_results = stale_results;
+        execution.trouble.splice(..0, warnings);
         let results: Vec<_> = job.results_csv.iter().map(|name| slot.work().join(name)).collect();
-        let mut execution = Execution {
-            exit: ended.status.exit,
-            duration_s: ended.status.duration_s,
-            log: ended.log,
-            results: work::keep_results(job, slot, &results)?,
-            stale_results,
-            recorded: None,
-            trouble,
-        };
+        execution.results = work::keep_results(job, slot, &results)?;
         execution.trouble.extend(work::remove(slot));
         Ok(execution)
     }

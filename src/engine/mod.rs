@@ -7,6 +7,7 @@ pub mod host;
 pub mod madengine;
 pub(crate) mod orphans;
 mod pin;
+pub mod slurm;
 pub mod supervise;
 mod supervised;
 mod work;
@@ -50,6 +51,18 @@ pub trait Engine: Sync {
         slot: &Slot,
         cancel: &Cancel,
     ) -> Result<Execution>;
+
+    /// What was made ready for an attempt that a process left, of which something still goes on
+    /// or waits to be collected; `None` if there is nothing of that kind.
+    ///
+    /// # Errors
+    /// When its notes cannot be read.
+    fn left_in(&self, _attempt: &Path) -> Result<Option<Prepared>> {
+        Ok(None)
+    }
+
+    /// Removes what was only kept until the Measurement of `attempt` was written.
+    fn tidy(&self, _attempt: &Path, _keep_work: bool) {}
 }
 
 /// What an engine made ready for a Job. Part of the Measurement, so that Executions that
@@ -110,6 +123,8 @@ pub struct Slot {
     pub run: String,
     /// Where clones and downloads are kept from Run to Run.
     pub cache: PathBuf,
+    /// Its number, and that of the last one that is sure to follow it.
+    pub executions: (u32, u32),
     /// Where it is noted what runs, for those who come after a kill.
     pub running: PathBuf,
     /// GPUs leased to it, indices into [`crate::machine::Machine::gpus`].
@@ -149,8 +164,50 @@ pub struct Execution {
     pub stale_results: bool,
     /// What madengine recorded, if it ran the script.
     pub recorded: Option<Recorded>,
+    /// What the scheduler of a cluster says about its end.
+    pub scheduler: Option<String>,
+    /// The nodes of a cluster that it ran on.
+    pub nodes: Vec<NodeEnd>,
     /// Trouble of the harness's own, such as a full disk.
     pub trouble: Vec<String>,
+}
+
+impl Execution {
+    /// One that ended like this, of which nothing else is known.
+    fn new(exit: Exit, duration_s: f64, log: LogFindings) -> Execution {
+        Execution {
+            exit,
+            duration_s,
+            log,
+            results: None,
+            stale_results: false,
+            recorded: None,
+            scheduler: None,
+            nodes: Vec::new(),
+            trouble: Vec::new(),
+        }
+    }
+
+    /// One that a supervisor watched.
+    fn supervised(ended: supervised::Ended) -> Execution {
+        let supervised::Ended { status, log, trouble } = ended;
+        Execution { trouble, ..Execution::new(status.exit, status.duration_s, log) }
+    }
+}
+
+/// How a script ended on one node of a cluster.
+#[derive(Debug)]
+pub struct NodeEnd {
+    /// The node's name.
+    pub name: String,
+    /// How the script ended there.
+    pub exit: Exit,
+    /// Seconds from its start to its end.
+    pub duration_s: f64,
+    /// What its output holds; nothing where there is one node, whose output is all.
+    pub log: LogFindings,
+    /// The results file, if the script wrote it there.
+    pub results: Option<PathBuf>,
 }
 
 /// How a supervised script ended, as its supervisor wrote it down.

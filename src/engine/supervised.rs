@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn follow(launch: Launch, job: &Job, slot: &Slot, cancel: &Cancel) -> Resu
     let mut lifeline = supervisor.stdin.take();
 
     let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
-    let mut sink = Sink::create(job, slot)?;
+    let mut sink = Sink::create(job, &slot.log(), slot.live_output)?;
     let mut buffer = vec![0; PIPE_BYTES];
     let (mut open, mut ended, mut cancelled) = (true, None, false);
     // The output may end long before the script does, and the other way round.
@@ -157,7 +157,7 @@ async fn drain(output: &mut pipe::Receiver, buffer: &mut [u8], sink: &mut Sink) 
 }
 
 /// Where the output goes: the log, the scanner, the user's terminal.
-struct Sink {
+pub(super) struct Sink {
     log: Option<File>,
     masker: Masker,
     masked: Vec<u8>,
@@ -168,22 +168,22 @@ struct Sink {
 }
 
 impl Sink {
-    fn create(job: &Job, slot: &Slot) -> Result<Sink> {
-        let path = slot.log();
+    /// One that writes to `path`, and shows what it writes if it is `live`.
+    pub(super) fn create(job: &Job, path: &Path, live: bool) -> Result<Sink> {
         let log =
-            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+            File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Sink {
             log: Some(log),
             masker: job.masker(),
             masked: Vec::new(),
             scanner: LogScanner::new(&job.error_scan),
-            live: slot.live_output,
+            live,
             trouble: Vec::new(),
-            path,
+            path: path.to_owned(),
         })
     }
 
-    fn feed(&mut self, chunk: &[u8]) {
+    pub(super) fn feed(&mut self, chunk: &[u8]) {
         if self.masker.is_empty() {
             self.write(chunk);
             return;
@@ -210,7 +210,8 @@ impl Sink {
         }
     }
 
-    fn finish(mut self) -> (LogFindings, Vec<String>) {
+    /// What the output held, and trouble with the log.
+    pub(super) fn finish(mut self) -> (LogFindings, Vec<String>) {
         let mut rest = Vec::new();
         self.masker.finish(&mut rest);
         self.write(&rest);

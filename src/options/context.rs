@@ -176,6 +176,11 @@ impl Context {
                 _ => wrong.push("`docker_gpus` must be a list such as \"0,2-4\"".to_owned()),
             }
         }
+        for key in ["slurm", "distributed"] {
+            if self.0.get(key).is_some_and(|v| !v.is_object()) {
+                wrong.push(format!("`{key}` must be an object"));
+            }
+        }
         if self.0.contains_key("slurm")
             && (self.0.contains_key("k8s") || self.0.contains_key("kubernetes"))
         {

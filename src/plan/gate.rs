@@ -203,9 +203,7 @@ impl Planner<'_> {
                      `--engine host` runs the script on the host itself"
                 ))
             }
-            EngineKind::Slurm => {
-                Some("submits Slurm jobs, which this version cannot follow".to_owned())
-            }
+            EngineKind::Slurm => self.gate_slurm(),
             EngineKind::Madengine => self.gate_madengine(model),
         }
     }

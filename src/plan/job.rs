@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::container::ContainerSpec;
 use super::madengine::{MadengineSpec, Target, cluster_class};
+use super::slurm::SlurmSpec;
 use super::{ImageSource, Planner};
 use crate::baseline::Key;
 use crate::catalog::{Contract, Count, Model};
@@ -61,6 +62,8 @@ pub struct Job {
     pub container: Option<ContainerSpec>,
     /// How madengine runs it, if it does.
     pub madengine: Option<MadengineSpec>,
+    /// How it runs on a Slurm cluster, if it does.
+    pub slurm: Option<SlurmSpec>,
     /// Who runs it.
     pub engine: EngineKind,
     /// Directory that is copied for each Execution; the script is in it.
@@ -143,7 +146,10 @@ impl Job {
 
     /// The class of machines that the numbers of this Job may be compared with.
     pub fn machine_class(&self) -> String {
-        if let Some(spec) = self.elsewhere() {
+        if let Some(spec) = &self.slurm {
+            return spec.class.clone();
+        }
+        if let Some(spec) = self.madengine.as_ref().filter(|spec| spec.target != Target::Local) {
             return cluster_class(spec, self.n_gpus);
         }
         let used = self.gpus.iter().take(self.n_gpus as usize);
@@ -161,9 +167,15 @@ impl Job {
         }
     }
 
-    /// How it runs on machines of which this host is none, if it does.
-    pub fn elsewhere(&self) -> Option<&MadengineSpec> {
-        self.madengine.as_ref().filter(|spec| spec.target != Target::Local)
+    /// Whether it runs on machines of which this host is none.
+    pub fn runs_elsewhere(&self) -> bool {
+        self.slurm.is_some()
+            || self.madengine.as_ref().is_some_and(|spec| spec.target != Target::Local)
+    }
+
+    /// Nodes that it runs on.
+    pub fn nodes(&self) -> u32 {
+        self.slurm.as_ref().map_or(1, |spec| spec.nodes)
     }
 
     /// The image's part of the id, `@` included; nothing where only one is measured.
@@ -173,7 +185,7 @@ impl Job {
 
     /// What it needs of the machine while it is measured.
     pub fn footprint(&self) -> Footprint {
-        if self.elsewhere().is_some() {
+        if self.runs_elsewhere() {
             return Footprint { elsewhere: true, ..Footprint::default() };
         }
         // madengine gives all runs of an image the same container.
@@ -247,6 +259,7 @@ impl Planner<'_> {
             EngineKind::Container | EngineKind::Madengine => {
                 Ok(self.images(model)?.into_iter().map(with_image).collect())
             }
+            EngineKind::Slurm => Ok(vec![self.in_slurm(job)?]),
             _ => Ok(vec![job]),
         }
     }
@@ -307,7 +320,7 @@ impl Planner<'_> {
         // Those of a pretended machine are not there to be had.
         let cores = self.options.cpus_per_cell.or(bench.cpus).filter(|_| !self.machine.simulated);
         let engine = self.engine(model);
-        if !matches!(engine, EngineKind::Container | EngineKind::Madengine) {
+        if !matches!(engine, EngineKind::Container | EngineKind::Madengine | EngineKind::Slurm) {
             for key in self.context.without_meaning_on_host() {
                 warnings.push(format!("`{key}` of the context means nothing without a container"));
             }
@@ -325,6 +338,7 @@ impl Planner<'_> {
             repository: None,
             data: Vec::new(),
             madengine: None,
+            slurm: None,
             script_dir: absolute(&dir),
             command,
             n_gpus,
@@ -421,7 +435,9 @@ impl Planner<'_> {
         if let Some(version) = self.machine.driver.as_ref().and_then(hip_version) {
             set("MAD_SYSTEM_HIP_VERSION", version);
         }
-        if n_gpus > 0 && std::env::var_os("MAD_MULTI_NODE_RUNNER").is_none() {
+        // Where Slurm runs it, the runner is known on the nodes.
+        let local = self.engine(model) != EngineKind::Slurm;
+        if local && n_gpus > 0 && std::env::var_os("MAD_MULTI_NODE_RUNNER").is_none() {
             set("MAD_MULTI_NODE_RUNNER", multi_node_runner(model.launcher().as_deref(), n_gpus));
         }
         if let Contract::Csv(file) = model.contract() {

@@ -86,7 +86,11 @@ impl Planner<'_> {
 
     /// Whether the entry runs on machines of which this host is none.
     pub(super) fn runs_elsewhere(&self, model: &Model) -> bool {
-        self.engine(model) == EngineKind::Madengine && self.target() != Target::Local
+        match self.engine(model) {
+            EngineKind::Slurm => true,
+            EngineKind::Madengine => self.target() != Target::Local,
+            _ => false,
+        }
     }
 
     /// The GPUs that the section of the context for a cluster asks for.
@@ -94,9 +98,14 @@ impl Planner<'_> {
         if !self.runs_elsewhere(model) {
             return None;
         }
-        let section =
-            ["k8s", "kubernetes", "slurm"].iter().find_map(|key| self.context.0.get(*key));
-        let section = section?.as_object()?;
+        let section = match self.is_for_slurm(model) {
+            true => self.slurm_section(model),
+            false => {
+                let keys = ["k8s", "kubernetes", "slurm"];
+                let section = keys.iter().find_map(|key| self.context.0.get(*key));
+                section?.as_object()?.clone()
+            }
+        };
         GPU_COUNTS.iter().find_map(|key| match section.get(*key)? {
             Value::String(text) => text.parse().ok(),
             other => other.to_string().parse().ok(),
@@ -255,7 +264,7 @@ pub(super) fn cluster_class(spec: &MadengineSpec, n_gpus: u32) -> String {
     format!("{cluster}-{n_gpus}x-{gpu}")
 }
 
-fn on_path(program: &str) -> bool {
+pub(super) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }

@@ -8,6 +8,7 @@ mod images;
 mod job;
 mod madengine;
 mod manifest;
+mod slurm;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ pub use images::{Build, Existing, ImageSource};
 pub use job::Job;
 pub(crate) use madengine::container_name;
 pub use madengine::{MadengineSpec, Target};
+pub use slurm::{NodeContainer, NodeProgram, SlurmSpec};
 
 use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
@@ -185,6 +187,7 @@ impl Planner<'_> {
         flag("additional-context-file", o.additional_context_file.as_deref().map(path));
         flag("additional-context", o.additional_context.clone());
         flag("timeout", o.timeout.map(|t| t.to_string()));
+        flag("queue-timeout", o.queue_timeout.map(|t| t.to_string()));
         flag("engine", o.engine.map(|e| e.to_string()));
         flag("samples", o.samples.map(|n| n.to_string()));
         flag("warmup", o.warmup.map(|n| n.to_string()));

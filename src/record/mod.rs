@@ -34,8 +34,8 @@ use time::macros::format_description;
 pub use atomic::{write_atomically, write_json};
 pub use attempts::{AttemptFiles, attempts};
 pub use types::{
-    CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, Provenance,
-    RunRecord, Stage,
+    CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, NodeRecord,
+    Provenance, RunRecord, Stage,
 };
 
 use crate::lock::lock;
@@ -302,6 +302,17 @@ impl ModelLock {
             .filter(|file| file.is_file())
             .filter_map(|file| read_json(&file).transpose())
             .collect()
+    }
+
+    /// The latest attempt without a Measurement, which a process left, and its number. There is
+    /// none if a later one has a Measurement.
+    pub fn unfinished(&self) -> Option<(u32, PathBuf)> {
+        let mut n = newest_attempt(&self.dir).unwrap_or(0) + 1;
+        while attempt_dir(&self.dir, n + 1).exists() {
+            n += 1;
+        }
+        let dir = attempt_dir(&self.dir, n);
+        dir.exists().then_some((n, dir))
     }
 
     /// A fresh directory for the next attempt, and its number, from 1. One that a

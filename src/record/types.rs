@@ -179,6 +179,9 @@ pub struct ExecutionRecord {
     /// Load average of the host (1 minute) when it started.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub load: Option<f64>,
+    /// The nodes of a cluster that it ran on, and what each of several measured.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub nodes: Vec<NodeRecord>,
     /// What it measured.
     pub samples: Vec<Sample>,
     /// Why it failed, if it did.
@@ -187,6 +190,20 @@ pub struct ExecutionRecord {
     /// What the user should know.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
+}
+
+/// What came of an Execution on one node of a cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeRecord {
+    /// The node's name.
+    pub name: String,
+    /// How the script ended there.
+    pub exit: Exit,
+    /// Seconds it ran there.
+    pub duration_s: f64,
+    /// What this one of several nodes measured; nothing if it reported nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub samples: Vec<Sample>,
 }
 
 impl ExecutionRecord {

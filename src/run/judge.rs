@@ -229,8 +229,8 @@ impl Session<'_> {
         record: &mut VerdictRecord,
         mut doubts: BTreeMap<String, Confirmation>,
     ) -> Result<()> {
-        let (_, dir) = guard.next_attempt()?;
         let engine = self.engine(job)?;
+        let dir = self.place_to_confirm(engine, guard)?;
         while !doubts.is_empty() {
             let number = u32::try_from(record.confirmations.len() + 1).unwrap_or(u32::MAX);
             let execution = self.execute(job, engine, prepared, &dir, number, Purpose::Confirm)?;
@@ -246,6 +246,7 @@ impl Session<'_> {
             }
             record.confirmations.push(execution);
         }
+        engine.tidy(&dir, self.planner.options.keep_alive);
         Ok(())
     }
 

@@ -6,12 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Outcome, SKIPPED_MODEL, Session, lock, provenance, rows};
+use super::{Outcome, SKIPPED_MODEL, Session, lock, nodes, provenance, rows};
 use crate::catalog::Model;
-use crate::contract::{CsvError, Evidence, conclude, conclude_skipped, read_results_csv};
+use crate::contract::{
+    CsvError, Evidence, Exit, Results, conclude, conclude_skipped, read_results_csv,
+};
 use crate::engine::container::ContainerEngine;
 use crate::engine::host::HostEngine;
 use crate::engine::madengine::MadengineEngine;
+use crate::engine::slurm::SlurmEngine;
 use crate::engine::{Engine, Prepared, Slot, orphans};
 use crate::machine::{load_average, usable_cores};
 use crate::options::EngineKind;
@@ -52,6 +55,14 @@ impl Purpose {
             Purpose::Confirm => "suspicious, confirming execution",
         }
     }
+}
+
+/// Where an attempt at a Measurement is made.
+pub(super) struct Place {
+    pub number: u32,
+    pub dir: PathBuf,
+    /// What was made ready for it, or why it was not.
+    pub prepared: Result<Prepared>,
 }
 
 impl Session<'_> {
@@ -123,11 +134,11 @@ impl Session<'_> {
             bail!("cancelled");
         }
         check_appendable(&self.planner.options.output)?;
-        let (attempt, dir) = guard.next_attempt()?;
         let engine = self.engine(job)?;
         let started = record::now();
         let clock = Instant::now();
-        let (prepared, mut failure) = match self.prepare(job, engine, dir.join("build")) {
+        let Place { number: attempt, dir, prepared } = self.place(job, engine, guard)?;
+        let (prepared, mut failure) = match prepared {
             Ok(prepared) => (prepared, None),
             Err(e) => (Prepared::default(), Some(format!("{e:#}"))),
         };
@@ -167,8 +178,34 @@ impl Session<'_> {
             provenance: provenance::provenance(job, &self.planner.catalog.root),
         };
         record::write_json(&dir.join("measurement.json"), &measurement)?;
+        engine.tidy(&dir, self.planner.options.keep_alive);
         self.append_results(job, &measurement)?;
         Ok(measurement)
+    }
+
+    /// The attempt that a process of this Run left while something of it goes on, or a new one; and
+    /// what was made ready for it.
+    pub(super) fn place(&self, job: &Job, engine: &dyn Engine, guard: &ModelLock) -> Result<Place> {
+        if let Some((number, dir)) = guard.unfinished()
+            && let Some(prepared) = engine.left_in(&dir)?
+        {
+            return Ok(Place { number, dir, prepared: Ok(prepared) });
+        }
+        let (number, dir) = guard.next_attempt()?;
+        let prepared = self.prepare(job, engine, dir.join("build"));
+        Ok(Place { number, dir, prepared })
+    }
+
+    /// The same for Executions that confirm a Measurement, and run what was made ready for it.
+    pub(super) fn place_to_confirm(
+        &self,
+        engine: &dyn Engine,
+        guard: &ModelLock,
+    ) -> Result<PathBuf> {
+        match guard.unfinished() {
+            Some((_, dir)) if engine.left_in(&dir)?.is_some() => Ok(dir),
+            _ => Ok(guard.next_attempt()?.1),
+        }
     }
 
     /// Makes ready what the Job runs in. A build takes CPU time that a measurement beside it
@@ -201,21 +238,29 @@ impl Session<'_> {
         if self.progress {
             eprintln!("{}: {} {number}", self.job_key(job), purpose.word());
         }
-        let slot = self.slot(dir.clone(), lease.grant());
+        let mut slot = self.slot(dir.clone(), lease.grant());
+        slot.executions = match purpose {
+            Purpose::Confirm => (number, number),
+            _ => (number, number.max(job.warmup + job.samples)),
+        };
         let (started, load) = (record::now(), load_average());
         let held_from = record::unix_s();
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
         let held = Some((held_from, record::unix_s()));
         drop(lease);
-        let results = job.results_csv.as_ref().map(|name| match &execution.results {
-            Some(path) => read_results_csv(path),
-            None if execution.stale_results => Err(CsvError::Stale { path: name.into() }),
-            None => Err(CsvError::Missing { path: name.into() }),
-        });
+        let results = results_of(job, execution.results.as_deref(), execution.stale_results);
         let (log, recorded) = (&execution.log, execution.recorded.as_ref());
-        let evidence = Evidence { exit: execution.exit, log, results, recorded };
-        let skipped = job.skips_model();
-        let conclusion = if skipped { conclude_skipped(evidence) } else { conclude(evidence) };
+        let scheduler = execution.scheduler.as_deref();
+        let evidence = Evidence { exit: execution.exit, log, results, recorded, scheduler };
+        let mut nodes = nodes::of(job, &execution);
+        let conclusion = match job.skips_model() {
+            true => conclude_skipped(evidence),
+            // What failed on one of them failed on all, and is told from the whole log.
+            false if nodes.len() > 1 && execution.exit == Exit::Code(0) => {
+                nodes::together(job, &mut nodes)
+            }
+            false => conclude(evidence),
+        };
         let log = slot.log();
         let mut warnings = conclusion.warnings;
         warnings.extend(execution.trouble);
@@ -237,6 +282,7 @@ impl Session<'_> {
             gpus: slot.gpus,
             cores: slot.cores,
             load,
+            nodes: nodes.into_iter().map(|node| node.record).collect(),
             samples,
             failure,
             warnings,
@@ -251,15 +297,16 @@ impl Session<'_> {
             EngineKind::Host | EngineKind::Auto => Ok(&HostEngine),
             EngineKind::Container => Ok(&ContainerEngine),
             EngineKind::Madengine => Ok(&MadengineEngine),
-            other => bail!("this version has no {other} engine"),
+            EngineKind::Slurm => Ok(&SlurmEngine),
         }
     }
 
-    fn slot(&self, dir: PathBuf, grant: &Grant) -> Slot {
+    pub(super) fn slot(&self, dir: PathBuf, grant: &Grant) -> Slot {
         let options = self.planner.options;
         Slot {
             dir,
             run: self.dir.id.clone(),
+            executions: (0, 0),
             cache: options.run_dir.join("cache"),
             running: orphans::directory(&options.run_dir),
             gpus: grant.gpus.clone(),
@@ -314,6 +361,20 @@ impl Session<'_> {
     pub fn rows_of(&self, cell: &str) -> Vec<Row> {
         let all = lock(&self.said.rows);
         all.get(cell).into_iter().flat_map(BTreeMap::values).flatten().cloned().collect()
+    }
+}
+
+/// The results file of an entry that has one, or of a script that wrote one unasked.
+pub(super) fn results_of(
+    job: &Job,
+    written: Option<&Path>,
+    stale: bool,
+) -> Option<Result<Results, CsvError>> {
+    match (written, &job.results_csv) {
+        (Some(path), _) => Some(read_results_csv(path)),
+        (None, Some(name)) if stale => Some(Err(CsvError::Stale { path: name.into() })),
+        (None, Some(name)) => Some(Err(CsvError::Missing { path: name.into() })),
+        (None, None) => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod estimate;
 mod judge;
 mod many;
 mod measure;
+mod nodes;
 mod policy;
 mod provenance;
 mod resume;
@@ -30,6 +31,7 @@ pub use environment::{
 pub use estimate::{Estimate, Estimates};
 pub use judge::VerdictRecord;
 pub use many::Failures;
+pub(crate) use many::SUBMITTED;
 pub use policy::{level_step, policy};
 
 use crate::baseline::Store;
@@ -159,7 +161,11 @@ impl<'a> Session<'a> {
         Session::in_dir(dir, planner, cancel, progress)
     }
 
-    fn in_dir(
+    /// Goes on with a Run whose directory is there: what was measured is kept.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn in_dir(
         dir: RunDir,
         planner: Planner<'a>,
         cancel: Cancel,

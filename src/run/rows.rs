@@ -72,7 +72,16 @@ pub(super) fn of_measurement<'m>(
     base.set("build_duration", format!("{:.3}", measurement.build_duration_s))
         .set("test_duration", format!("{:.3}", measurement.test_duration_s()))
         .set("n_gpus", job.n_gpus.to_string())
-        .set("gpus_per_node", job.n_gpus.to_string());
+        .set("nnodes", job.nodes().to_string())
+        .set("gpus_per_node", (job.n_gpus / job.nodes()).to_string());
+    if job.slurm.is_some() {
+        // Of this host, which is none of those that ran it.
+        let nodes = measurement.counted().next().map(|e| e.nodes.as_slice()).unwrap_or_default();
+        let nodes: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        base.set("machine_name", nodes.join(","))
+            .set("gpu_architecture", "")
+            .set("deployment_type", "slurm");
+    }
     if base.get("launcher").is_empty() {
         base.set("launcher", &measurement.engine);
     }

@@ -222,7 +222,8 @@ fn slurm_multi(model: &Model, found: &mut Vec<Diagnostic>) {
     // promises numbers misleads.
     if model.entry().multiple_results.as_deref().is_some_and(|f| !f.trim().is_empty()) {
         let message = "`multiple_results` of a self-managed entry is not read";
-        let help = "its script runs on the host and submits its own jobs; write `perf.csv` there";
+        let help =
+            "its script manages the nodes of its job itself; write `perf.csv` in its directory";
         found.push(rules::SLURM_MULTI.at(model.place("multiple_results"), message).help(help));
     }
 }

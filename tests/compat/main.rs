@@ -80,10 +80,21 @@ const CONTAINERS: &[Test<fn(&Engine)>] = &[
     ),
 ];
 
+/// What `tests/slurm` shows, on a cluster.
+const SLURM: &[&str] = &[
+    "slurm-every",
+    "slurm-recorded",
+    "slurm-nodes",
+    "slurm-data",
+    "slurm-nothing-assumed",
+    "slurm-outlives",
+];
+
 /// The differences that the tests show.
 fn shown() -> Vec<&'static str> {
     let host = HOST.iter().map(|(_, shows, _)| shows);
-    host.chain(CONTAINERS.iter().map(|(_, shows, _)| shows)).copied().flatten().copied().collect()
+    let here = host.chain(CONTAINERS.iter().map(|(_, shows, _)| shows)).copied().flatten();
+    here.chain(SLURM).copied().collect()
 }
 
 fn names() -> Vec<&'static str> {

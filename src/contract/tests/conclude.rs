@@ -14,7 +14,7 @@ const OK: Exit = Exit::Code(0);
 
 /// The conclusion as text: numbers or failure, then the warnings.
 fn told(exit: Exit, log: &LogFindings, results: Option<Result<Results, CsvError>>) -> String {
-    told_of(Evidence { exit, log, results, recorded: None })
+    told_of(Evidence { exit, log, results, recorded: None, scheduler: None })
 }
 
 /// The conclusion from `evidence` as text.
@@ -156,7 +156,7 @@ proptest! {
         code in 0..3i32,
     ) {
         let log = scan(log);
-        let evidence = Evidence { exit: Exit::Code(code), log: &log, results: None, recorded: None };
+        let evidence = Evidence { exit: Exit::Code(code), log: &log, results: None, recorded: None, scheduler: None };
         match conclude(evidence).outcome {
             Ok(samples) => {
                 prop_assert_eq!((code, samples.len()), (0, 1));

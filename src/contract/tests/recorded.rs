@@ -34,6 +34,7 @@ fn told(case: &str, remark: Option<&str>) -> String {
         log: &log,
         results,
         recorded: Some(&recorded),
+        scheduler: None,
     })
     .replace(&format!("{}/", dir.display()), "")
 }
@@ -96,6 +97,7 @@ fn of_rows(text: &str, exit: i32) -> String {
         log: &log,
         results: Some(Err(missing)),
         recorded: Some(&recorded),
+        scheduler: None,
     })
     .replace(&format!("{}/", dir.path().display()), "")
 }

@@ -79,7 +79,7 @@ impl Engine for ContainerEngine {
         let spec = spec(job)?;
         let containers = reach(spec)?;
         let image = prepared.image.as_ref().context("the Job has no image")?;
-        let (stale_results, mut trouble) = work::fill(job, prepared, slot, cancel)?;
+        let (stale_results, warnings) = work::fill(job, prepared, slot, cancel)?;
         let command = run::Run { containers, job, spec, image, slot };
         command.make_ready(DRIVER)?;
         let (name, keep) = (command.name(), slot.keep_work);
@@ -89,17 +89,11 @@ impl Engine for ContainerEngine {
         launch.env = command.client_environment();
         launch.container = Some(container.clone());
         let ended = supervised::run(launch, job, slot, cancel)?;
-        trouble.extend(ended.trouble);
-        let mut execution = Execution {
-            exit: ended.status.exit,
-            duration_s: ended.status.duration_s,
-            log: ended.log,
-            results: None,
-            stale_results,
-            recorded: None,
-            trouble,
-        };
-        how_it_ended(&mut execution, ended.status.container);
+        let how = ended.status.container.clone();
+        let mut execution = Execution::supervised(ended);
+        execution.stale_results = stale_results;
+        execution.trouble.splice(..0, warnings);
+        how_it_ended(&mut execution, how);
         if execution.exit == Exit::NotStarted {
             execution.log.last_line = engines_word(&slot.log()).or(execution.log.last_line);
         }

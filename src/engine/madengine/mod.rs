@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::container::{Cli, Containers, image, ownership};
-use super::supervised::{self, Ended, Launch};
+use super::supervised::{self, Launch};
 use super::{Cancel, Container, Engine, Execution, Image, Prepared, Slot, work};
 use crate::contract::{Exit, Recorded, read_recorded};
 use crate::options::ContainerProgram;
@@ -66,16 +66,8 @@ impl Engine for MadengineEngine {
             let (keep, run) = (slot.keep_work, Some(slot.run.clone()));
             launch.container = Some(Container { cli, name, keep, run });
         }
-        let Ended { status, log, trouble } = supervised::run(launch, job, slot, cancel)?;
-        let mut execution = Execution {
-            exit: status.exit,
-            duration_s: status.duration_s,
-            log,
-            results: None,
-            stale_results,
-            recorded: None,
-            trouble,
-        };
+        let mut execution = Execution::supervised(supervised::run(launch, job, slot, cancel)?);
+        execution.stale_results = stale_results;
         if spec.target == Target::Local
             && let Ok(containers) = Containers::here(ContainerProgram::Docker)
         {

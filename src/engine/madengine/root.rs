@@ -83,7 +83,7 @@ fn copy(job: &Job, spec: &MadengineSpec, slot: &Slot) -> std::io::Result<()> {
         }
     }
     for (name, wanted) in [
-        ("credential.json", has_text(&spec.entry, "cred") || job.elsewhere().is_some()),
+        ("credential.json", has_text(&spec.entry, "cred") || job.runs_elsewhere()),
         ("data.json", has_text(&spec.entry, "data")),
         ("ctx_test", true),
     ] {

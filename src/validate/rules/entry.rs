@@ -174,8 +174,9 @@ pub(in crate::validate) const SLURM_MULTI: Rule = Rule {
     id: "MAD057",
     title: "a setting that a self-managed entry ignores",
     severity: Severity::Note,
-    explanation: r#"The script of a `slurm_multi` entry submits its own jobs and runs on the host: nobody reads the
-metrics file that `multiple_results` names, and no data set is provided to it.
+    explanation: r#"The script of a `slurm_multi` entry runs once, on the first node of its job, and starts what runs on
+the others: nobody reads the metrics file that `multiple_results` names. Its numbers are in the `perf.csv`
+that it writes, or in a `performance:` line.
 
 ```json
 { "name": "a", "scripts": "a.slurm", "distributed": { "launcher": "slurm_multi" }, "multiple_results": "perf_a.csv" }
