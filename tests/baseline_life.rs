@@ -177,6 +177,19 @@ fn a_regression_that_is_accepted_is_the_new_level() {
 }
 
 #[test]
+fn what_the_gate_called_regressed_joins_no_level() {
+    let fixture = accepted();
+    measure(&fixture, "100").exits(0);
+    // As a gate would have it that has looked more than once.
+    let path = fixture.runs().pop().expect("a run").join("m/verdict.json");
+    edit(&path, "\"outcome\": \"same\"", "\"outcome\": \"regressed\"");
+    accept(&fixture, &[]).exits(1).says(&["tok/s: the gate called it regressed", "--why"]);
+    // A verdict against another level says nothing of this one.
+    edit(&path, "\"baseline_median\": 100.0", "\"baseline_median\": 200.0");
+    accept(&fixture, &[]).exits(0).says(&["level 1"]);
+}
+
+#[test]
 fn the_window_is_the_catalogs() {
     let fixture = accepted();
     fixture.write("mad.toml", "[baseline]\nwindow = 2\n");

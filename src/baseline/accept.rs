@@ -17,8 +17,8 @@ pub struct Rules<'a> {
     pub agree: usize,
     /// Accept fewer, or some that disagree; the file tells.
     pub force: bool,
-    /// Start a new level, whatever the numbers say.
-    pub new_level: bool,
+    /// Why a run starts a new level whatever its numbers say, if it does.
+    pub new_level: &'a dyn Fn(&Baseline, &Accepted) -> Option<String>,
     /// How a metric is judged, by its key and its unit word.
     pub policy: &'a dyn Fn(&str, &str) -> Policy,
 }
@@ -65,7 +65,7 @@ pub(super) fn accept(
         demand_why(runs, || format!("forced, though {objection}"))?;
     }
     let mut reasons = Vec::new();
-    for (i, run) in runs.iter().enumerate() {
+    for run in runs {
         refuse_repetition(path, &baseline, run)?;
         let units = run.metrics.iter().map(|(key, m)| (key.as_str(), m.metric.as_str()));
         refuse_other_units(path, &baseline, units)?;
@@ -73,8 +73,8 @@ pub(super) fn accept(
             true => Vec::new(),
             false => baseline.differences(run, rules),
         };
-        if !created && rules.new_level && i == 0 && different.is_empty() {
-            different.push("a new level is asked for".to_owned());
+        if !created && different.is_empty() {
+            different.extend((rules.new_level)(&baseline, run));
         }
         if !different.is_empty() {
             demand_why(runs, || format!("it starts a new level: {}", different.join("; ")))?;

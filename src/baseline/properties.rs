@@ -16,7 +16,7 @@ fn policy(_: &str, _: &str) -> Policy {
 }
 
 fn rules(agree: usize) -> Rules<'static> {
-    Rules { agree, force: false, new_level: false, policy: &policy }
+    Rules { agree, force: false, new_level: &|_, _| None, policy: &policy }
 }
 
 fn run(id: usize, value: f64, why: &str) -> Accepted {

@@ -46,7 +46,7 @@ fn policy(_: &str, _: &str) -> Policy {
 }
 
 fn rules() -> Rules<'static> {
-    Rules { agree: 1, force: false, new_level: false, policy: &policy }
+    Rules { agree: 1, force: false, new_level: &|_, _| None, policy: &policy }
 }
 
 fn accept(store: &Store, run: Accepted) -> Result<Acceptance, BaselineError> {

@@ -59,8 +59,8 @@ pub fn disagreement(
 /// How a run differs from accepted ones, in one sentence; none if it is one of them.
 ///
 /// It differs when it is further away, better or worse, than the tolerance (or the floor) and
-/// than noise explains: the bounds of a first look at the gate. Where several metrics are looked
-/// at together, `checks` of them share the policy's confidence.
+/// than noise explains at the policy's confidence, as at a first look of the gate. Where several metrics are looked
+/// at together, `checks` of them share that confidence.
 pub fn stands_out(baseline: &[f64], value: f64, policy: &Policy, checks: usize) -> Option<String> {
     if baseline.is_empty() {
         return None;

@@ -9,11 +9,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::environment::PEERS;
-use super::{level_step, policy, store};
-use crate::baseline::{Acceptance, Accepted, AcceptedMetric, BaselineError, Key, Rules, Store};
+use super::{VerdictRecord, level_step, policy, store};
+use crate::baseline::{
+    Acceptance, Accepted, AcceptedMetric, Baseline, BaselineError, Key, Rules, Store,
+};
 use crate::catalog::{Catalog, Model};
 use crate::record::{self, Measurement, RunDir};
-use crate::regress::{Policy, Pool, Series, median};
+use crate::regress::{self, Outcome, Policy, Pool, Series, median};
+
+/// One-sided confidence that noise keeps a run in its level: three standard deviations.
+const LEVEL_CONFIDENCE: f64 = 0.9985;
 
 /// Measurements of one entry under the same conditions, to be accepted together.
 #[derive(Clone, Debug)]
@@ -204,9 +209,11 @@ impl<'a> Acceptor<'a> {
             Pool::of(&baselines.iter().flat_map(|b| b.series()).collect::<Vec<Series>>())
         });
         let mut policy = policy(config, model, key, unit);
-        if pool.spread.is_none() {
-            // Nothing but a wide tolerance keeps noise from breaking a level.
-            policy.tolerance = level_step(config, model, key, unit);
+        // Noise must not break a level, or the runs that are left show less of it than there is.
+        // Where it is not known, a wide tolerance sees to that.
+        match pool.spread {
+            Some(_) => policy.confidence = LEVEL_CONFIDENCE,
+            None => policy.tolerance = level_step(config, model, key, unit),
         }
         Policy { pool: pool.clone(), ..policy }
     }
@@ -225,8 +232,24 @@ impl<'a> Acceptor<'a> {
         let newest = &candidate.newest().1;
         let model = self.model(newest)?;
         let policy = |key: &str, unit: &str| self.policy(model, &newest.machine_class, key, unit);
-        let Acceptor { agree, force, new_level, .. } = *self;
-        let rules = Rules { agree, force, new_level, policy: &policy };
+        let mut regressed = HashMap::new();
+        for (run, m) in &candidate.runs {
+            regressed.insert(run.id.as_str(), regressions(run, m)?);
+        }
+        let first = &candidate.runs[0].0.id;
+        let new_level = |baseline: &Baseline, run: &Accepted| {
+            if self.new_level && run.run == *first {
+                return Some("a new level is asked for".to_owned());
+            }
+            // A verdict against this very level: who accepts it wants no red run tomorrow.
+            let against =
+                |median: &f64, key: &str| *median == regress::median(&baseline.window(key));
+            let mut found = regressed.get(run.run.as_str())?.iter();
+            let (key, _) = found.find(|(key, median)| against(median, key))?;
+            Some(format!("{key}: the gate called it regressed"))
+        };
+        let Acceptor { agree, force, .. } = *self;
+        let rules = Rules { agree, force, new_level: &new_level, policy: &policy };
         let accepted = |(_, m): &(RunDir, Measurement)| self.accepted(model, m, why);
         let runs: Vec<Accepted> = candidate.runs.iter().map(accepted).collect();
         Ok(act(&candidate.key(), &runs, &rules)?)
@@ -272,6 +295,14 @@ pub fn latest_run(base: &Path) -> Result<RunDir> {
         latest.id
     );
     Ok(latest)
+}
+
+/// The metrics that the gate called regressed in a run, with the medians they were judged by.
+fn regressions(run: &RunDir, m: &Measurement) -> Result<Vec<(String, f64)>> {
+    let verdict: Option<VerdictRecord> = record::read_json(&run.model(&m.id).join("verdict.json"))?;
+    let metrics = verdict.into_iter().flat_map(|record| record.metrics);
+    let regressed = metrics.filter(|(_, v)| v.outcome == Outcome::Regressed);
+    Ok(regressed.filter_map(|(key, v)| Some((key, v.baseline_median?))).collect())
 }
 
 /// Why what an entry of a run measured can never be accepted, if so.
