@@ -15,6 +15,7 @@ pub use context::{Context, text_items};
 pub(crate) use context::{KNOWN_KEYS, NAMES};
 
 use crate::catalog::{BASELINE_VARIABLE, Count, PYTHON_VARIABLE};
+use crate::run::Reach;
 
 /// What runs the scripts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -217,6 +218,10 @@ pub struct RunOptions {
     #[arg(long, env = "MAD_REQUIRE_BASELINE", value_parser = flag())]
     pub require_baseline: bool,
 
+    /// How far from this machine accepted numbers may be that judge (else mad.toml's; product)
+    #[arg(long, value_name = "REACH", env = "MAD_FALLBACK", value_enum)]
+    pub fallback: Option<Reach>,
+
     /// Where runs, logs and records go
     #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
     pub run_dir: PathBuf,
@@ -240,8 +245,14 @@ impl Default for RunOptions {
 }
 
 /// Variables that steer the harness and are no flag of a run.
-const STEERING: [&str; 5] =
-    ["MAD_ROOT", "MAD_LEASE_DIR", "MAD_ACCEPTED_BY", BASELINE_VARIABLE, PYTHON_VARIABLE];
+const STEERING: [&str; 6] = [
+    "MAD_ROOT",
+    "MAD_LEASE_DIR",
+    "MAD_ACCEPTED_BY",
+    "MAD_AGREE",
+    BASELINE_VARIABLE,
+    PYTHON_VARIABLE,
+];
 
 /// Parses `args` by the command line of `P`. A variable that is set to nothing, as CI
 /// systems do with what was left blank, counts as not set.

@@ -284,6 +284,7 @@ fn every_command_explains_itself() {
             "MAD_RUN_DIR",
             "MAD_KILL_GRACE",
             "MAD_ACCEPTED_BY",
+            "MAD_AGREE",
             "MAD_CONTAINER_ENGINE",
         ]
         .iter()

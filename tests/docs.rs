@@ -22,8 +22,8 @@ const TRIAD: &str = r#"#!/usr/bin/env bash
 echo "performance: $((20000 / (1 + ${MAD_PLANT_SLOWDOWN:-0}))) gigabytes_per_second"
 "#;
 
-/// Programs that a block may run besides `mad`.
-const TOOLS: [&str; 5] = ["cat", "cut", "head", "ls", "tail"];
+/// Programs that a block may run besides `mad`, and the shell's loop.
+const TOOLS: [&str; 6] = ["cat", "cut", "for", "head", "ls", "tail"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -112,6 +112,24 @@ pub enum BaselineError {
         /// By whom.
         by: String,
     },
+    /// A first baseline takes more runs, or runs that agree.
+    #[error("a first baseline takes {agree} runs that agree: {objection}; {advice}")]
+    Unproven {
+        /// Runs that it takes.
+        agree: usize,
+        /// What speaks against it.
+        objection: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Somebody must say why.
+    #[error(
+        "{what}; if that is right, accept it with `--why TEXT`, which is kept with the numbers"
+    )]
+    WhyMissing {
+        /// What would be done without a reason.
+        what: String,
+    },
     /// A metric is not measured in what it was.
     #[error(
         "{}: metric {key} was accepted as `{was}`, this run measured `{now}`; different \

@@ -49,6 +49,13 @@ pub struct Baseline {
     pub precision: String,
     /// Accepted runs, oldest first.
     pub accepted: Vec<Accepted>,
+    /// Runs that a judgement looks back on at most: the catalog's word, not the file's.
+    #[serde(skip, default = "standard_window")]
+    pub(super) window: usize,
+}
+
+fn standard_window() -> usize {
+    WINDOW
 }
 
 /// One accepted run.
@@ -69,6 +76,9 @@ pub struct Accepted {
     /// Accepted although something spoke against it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
+    /// What spoke against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objection: Option<String>,
     /// Where the numbers come from: commit, entry hash, engine, machine, driver.
     pub provenance: BTreeMap<String, String>,
     /// By metric key: `metric`, or `row/metric` for entries with several rows.
@@ -90,8 +100,8 @@ pub struct AcceptedMetric {
 }
 
 impl Baseline {
-    /// A baseline without accepted runs.
-    pub(super) fn new(key: &Key) -> Self {
+    /// A baseline without accepted runs, for a window of that many.
+    pub(super) fn new(key: &Key, window: usize) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
             model: key.model.clone(),
@@ -99,6 +109,7 @@ impl Baseline {
             n_gpus: key.n_gpus,
             precision: key.precision.clone(),
             accepted: Vec::new(),
+            window,
         }
     }
 
@@ -117,20 +128,34 @@ impl Baseline {
         self.accepted.last().map_or(0, |accepted| accepted.level)
     }
 
+    /// The levels, oldest first: those of the file, which has the runs that its bounds left.
+    pub fn levels(&self) -> Vec<Level<'_>> {
+        let runs = self.accepted.chunk_by(|a, b| a.level == b.level);
+        runs.map(|runs| Level { number: runs[0].level, runs }).collect()
+    }
+
     fn current(&self) -> impl DoubleEndedIterator<Item = &Accepted> {
         let level = self.current_level();
         self.accepted.iter().filter(move |accepted| accepted.level == level)
     }
 
-    /// Medians, oldest first, of at most the last [`WINDOW`] accepted runs of the current
-    /// level that have the metric: what [`judge`](crate::regress::judge) compares with.
+    /// The runs of the window: the last accepted ones of the current level, oldest first.
+    pub fn recent(&self) -> Vec<&Accepted> {
+        let mut recent: Vec<&Accepted> = self.current().rev().take(self.window).collect();
+        recent.reverse();
+        recent
+    }
+
+    /// Medians, oldest first, of the last accepted runs of the current level that have the
+    /// metric, at most as many as the window is long: what [`judge`](crate::regress::judge)
+    /// compares with.
     pub fn window(&self, metric_key: &str) -> Vec<f64> {
         let mut medians: Vec<f64> = self
             .current()
             .rev()
             .filter_map(|accepted| accepted.metrics.get(metric_key))
             .map(|metric| metric.median)
-            .take(WINDOW)
+            .take(self.window)
             .collect();
         medians.reverse();
         medians
@@ -139,14 +164,16 @@ impl Baseline {
     /// The [window](Baseline::window) of every metric, with the direction it was last
     /// accepted with.
     pub fn series(&self) -> Vec<Series> {
-        let direction = |key: &str| {
-            let mut newest_first = self.current().rev();
-            newest_first
-                .find_map(|a| a.metrics.get(key))
-                .map_or(Direction::Unknown, |m| m.direction)
-        };
         let keys = self.metric_keys().into_iter();
-        keys.map(|key| Series { values: self.window(key), direction: direction(key) }).collect()
+        keys.map(|key| Series { values: self.window(key), direction: self.direction(key) })
+            .collect()
+    }
+
+    /// Which way a metric was better when it was last accepted.
+    pub fn direction(&self, metric_key: &str) -> Direction {
+        let mut newest_first = self.current().rev();
+        let newest = newest_first.find_map(|a| a.metrics.get(metric_key));
+        newest.map_or(Direction::Unknown, |m| m.direction)
     }
 
     /// The unit word that a metric was last accepted with.
@@ -165,16 +192,6 @@ impl Baseline {
     /// Keys of the metrics that the current level has numbers of.
     pub fn metric_keys(&self) -> BTreeSet<&str> {
         self.current().flat_map(|accepted| accepted.metrics.keys()).map(String::as_str).collect()
-    }
-
-    /// Whether a run's medians are so far from the current level's, relative to it, that
-    /// they start a new one.
-    pub(super) fn leaves_level(&self, run: &Accepted, tolerance: impl Fn(&str) -> f64) -> bool {
-        run.metrics.iter().any(|(key, metric)| {
-            let window = self.window(key);
-            let center = median(&window);
-            !window.is_empty() && (metric.median - center).abs() > tolerance(key) * center.abs()
-        })
     }
 
     /// The first thing in the file that cannot be, as JSON pointer and problem.
@@ -210,6 +227,26 @@ impl Baseline {
     }
 }
 
+/// Accepted runs that agree with each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level<'a> {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its runs, oldest first; the first one says who started it and why. Never empty.
+    pub runs: &'a [Accepted],
+}
+
+impl Level<'_> {
+    /// The medians of its runs, oldest first, by metric key.
+    pub fn metrics(&self) -> BTreeMap<&str, Vec<f64>> {
+        let mut metrics = BTreeMap::<&str, Vec<f64>>::new();
+        for (key, metric) in self.runs.iter().flat_map(|run| &run.metrics) {
+            metrics.entry(key).or_default().push(metric.median);
+        }
+        metrics
+    }
+}
+
 impl Accepted {
     /// The first metric without a usable number, as JSON pointer (without its leading
     /// slash) and problem.
@@ -224,9 +261,13 @@ impl Accepted {
             if let Some(bad) = metric.values.iter().find(|value| !value.is_finite()) {
                 return Some((field(key, "values"), format!("{bad} is not a finite number")));
             }
-            let median = metric.median;
-            (!median.is_finite())
-                .then(|| (field(key, "median"), format!("{median} is not a finite number")))
+            let (written, values) = (metric.median, median(&metric.values));
+            // Written so that NaN is no median of anything.
+            let other = written.partial_cmp(&values) != Some(std::cmp::Ordering::Equal);
+            other.then(|| {
+                let problem = format!("{written} is not the median of `values`, {values} is");
+                (field(key, "median"), problem)
+            })
         })
     }
 }

@@ -7,16 +7,24 @@
 //! that neither one lucky run nor numbers from before a deliberate change skew them. Older
 //! levels stay in the file as history.
 //!
-//! Reading order: [`Baseline`] (the file), [`Store`] (files on disk), [`diff`].
+//! Reading order: [`Baseline`] (the file), [`Rules`] (what may be accepted), [`Store`] (files on
+//! disk), [`diff`].
 
+mod accept;
 mod diff;
 mod error;
 mod format;
+#[cfg(test)]
+mod properties;
 mod store;
 #[cfg(test)]
 mod tests;
+mod who;
 
+pub(crate) use accept::flipped;
+pub use accept::{Acceptance, Rules};
 pub use diff::{Change, diff};
 pub use error::BaselineError;
-pub use format::{Accepted, AcceptedMetric, Baseline, Key, SCHEMA};
-pub use store::{AcceptOutcome, Store};
+pub use format::{Accepted, AcceptedMetric, Baseline, Key, Level, SCHEMA};
+pub use store::Store;
+pub use who::{in_ci, who};

@@ -7,32 +7,28 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Accepted, Baseline, BaselineError, Key, SCHEMA};
+use super::accept::{accept, refuse_other_units};
+use super::{Acceptance, Accepted, Baseline, BaselineError, Key, Rules, SCHEMA};
+use crate::regress::WINDOW;
 use crate::slug::slug;
 
 /// A directory of baseline files.
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
-}
-
-/// What accepting a run did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcceptOutcome {
-    /// The file written.
-    pub path: PathBuf,
-    /// It is the first accepted run of its key.
-    pub created: bool,
-    /// The level it was accepted into.
-    pub level: u32,
-    /// It differs from the level before and so started this one.
-    pub new_level: bool,
+    window: usize,
 }
 
 impl Store {
     /// A store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), window: WINDOW }
+    }
+
+    /// The same with a window of so many accepted runs.
+    #[must_use]
+    pub fn with_window(self, window: usize) -> Self {
+        Self { window, ..self }
     }
 
     /// Where the baseline of a key is kept.
@@ -48,7 +44,7 @@ impl Store {
     /// Reads the baseline of a key; `None` when nothing was ever accepted.
     pub fn load(&self, key: &Key) -> Result<Option<Baseline>, BaselineError> {
         let path = self.path(key);
-        let Some(baseline) = read(&path)? else {
+        let Some(baseline) = self.read(&path)? else {
             return Ok(None);
         };
         let inside = baseline.key();
@@ -62,39 +58,45 @@ impl Store {
         Ok(Some(baseline))
     }
 
-    /// Appends a run to the baseline of a key, starting a new level if one of its medians
-    /// differs from the current level's by more than `tolerance` (relative, by metric key).
+    /// What accepting `runs`, oldest first, would make of the baseline of a key. Writes nothing.
+    ///
+    /// # Errors
+    /// When they are not to be accepted, or the file cannot be read.
+    pub fn preview(
+        &self,
+        key: &Key,
+        runs: &[Accepted],
+        rules: &Rules<'_>,
+    ) -> Result<Acceptance, BaselineError> {
+        let before = self.load(key)?;
+        let before = before.unwrap_or_else(|| Baseline::new(key, self.window));
+        accept(&self.path(key), before, runs, rules)
+    }
+
+    /// Adds `runs`, oldest first, to the baseline of a key: all of them or, when one is not to
+    /// be accepted, none. The file comes back with what was done.
     ///
     /// The whole file is replaced at once, and runs accepted by other processes meanwhile
-    /// are kept. Refuses a run that is in the file already, one without usable numbers, and
-    /// one that measured in other units.
+    /// are kept.
+    ///
+    /// # Errors
+    /// When they are not to be accepted, or the file cannot be read or written. It is as it was
+    /// then.
     pub fn accept(
         &self,
         key: &Key,
-        mut run: Accepted,
-        tolerance: impl Fn(&str) -> f64,
-    ) -> Result<AcceptOutcome, BaselineError> {
-        if let Some((rest, problem)) = run.bad_number() {
-            let pointer = format!("/{rest}");
-            return Err(BaselineError::Unusable { run: run.run, pointer, problem });
-        }
+        runs: &[Accepted],
+        rules: &Rules<'_>,
+    ) -> Result<(PathBuf, Acceptance), BaselineError> {
+        // Nothing is made for runs that are not to be accepted.
+        self.preview(key, runs, rules)?;
         let path = self.path(key);
         let parent = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(parent).map_err(io_error("create", parent))?;
         let _lock = self.lock()?;
-        let loaded = self.load(key)?;
-        let created = loaded.is_none();
-        let mut baseline = loaded.unwrap_or_else(|| Baseline::new(key));
-        refuse_repetition(&path, &baseline, &run)?;
-        let units = run.metrics.iter().map(|(key, m)| (key.as_str(), m.metric.as_str()));
-        self.refuse_other_units(&baseline, units)?;
-
-        let new_level = !created && baseline.leaves_level(&run, tolerance);
-        let level = baseline.current_level() + u32::from(created || new_level);
-        run.level = level;
-        baseline.accepted.push(run);
-        write(&path, &baseline).map_err(io_error("write", &path))?;
-        Ok(AcceptOutcome { path, created, level, new_level })
+        let acceptance = self.preview(key, runs, rules)?;
+        write(&path, &acceptance.baseline).map_err(io_error("write", &path))?;
+        Ok((path, acceptance))
     }
 
     /// Baselines of one class of machines, at most `most` of them: which ones does not change
@@ -112,14 +114,24 @@ impl Store {
             })
             .collect();
         files.sort();
-        files.iter().take(most).filter_map(|(_, path)| read(path).ok().flatten()).collect()
+        files.iter().take(most).filter_map(|(_, path)| self.read(path).ok().flatten()).collect()
+    }
+
+    /// Baselines of a model on any class of machines, by path. Broken files are passed over.
+    pub fn of_model(&self, model: &str) -> Vec<Baseline> {
+        let name = slug(model) + ".json";
+        let mut classes = entries(&self.dir, &mut Vec::new());
+        classes.sort();
+        let files = classes.iter().map(|class| class.join(&name));
+        let found = files.filter_map(|path| self.read(&path).ok().flatten());
+        found.filter(|baseline| baseline.model == model).collect()
     }
 
     /// All baselines, by path, and all problems; none hides another.
     pub fn list(&self) -> (Vec<(PathBuf, Baseline)>, Vec<BaselineError>) {
         let (mut baselines, mut errors) = (Vec::new(), Vec::new());
         for path in self.files(&mut errors) {
-            match read(&path) {
+            match self.read(&path) {
                 Ok(Some(baseline)) => {
                     let (inside, belongs) = (baseline.key(), self.path(&baseline.key()));
                     if belongs == path {
@@ -146,17 +158,7 @@ impl Store {
         baseline: &Baseline,
         units: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), BaselineError> {
-        for (key, now) in units {
-            if let Some(was) = baseline.unit(key).filter(|was| *was != now) {
-                return Err(BaselineError::UnitChanged {
-                    path: self.path(&baseline.key()),
-                    key: key.to_owned(),
-                    was: was.to_owned(),
-                    now: now.to_owned(),
-                });
-            }
-        }
-        Ok(())
+        refuse_other_units(&self.path(&baseline.key()), baseline, units)
     }
 
     /// Removes the baselines of a model, on one class of machines or on all, even damaged
@@ -185,6 +187,12 @@ impl Store {
             fs::remove_file(path).map_err(io_error("remove", path))?;
         }
         Ok(files)
+    }
+
+    /// Reads and checks one file; `None` if there is none.
+    fn read(&self, path: &Path) -> Result<Option<Baseline>, BaselineError> {
+        let baseline = read(path)?;
+        Ok(baseline.map(|baseline| Baseline { window: self.window, ..baseline }))
     }
 
     /// One writer at a time, also across processes. The directory itself is locked, so that
@@ -224,22 +232,6 @@ fn entries(dir: &Path, errors: &mut Vec<BaselineError>) -> Vec<PathBuf> {
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BaselineError {
     let path = path.to_owned();
     move |source| BaselineError::Io { action, path, source }
-}
-
-fn refuse_repetition(
-    path: &Path,
-    baseline: &Baseline,
-    run: &Accepted,
-) -> Result<(), BaselineError> {
-    match baseline.accepted.iter().find(|accepted| accepted.run == run.run) {
-        None => Ok(()),
-        Some(before) => Err(BaselineError::AlreadyAccepted {
-            path: path.to_owned(),
-            run: run.run.clone(),
-            at: before.at.clone(),
-            by: before.by.clone(),
-        }),
-    }
 }
 
 /// Reads and checks one file; `None` if there is none.
@@ -297,10 +289,14 @@ fn write(path: &Path, baseline: &Baseline) -> io::Result<()> {
     text.push('\n');
     // Under the lock nobody else uses this name, and a left-over is simply overwritten.
     let temporary = path.with_extension("json.tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // Half a file is of no use to anybody; the old one is whole.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),

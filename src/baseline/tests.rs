@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::regress::Direction;
+use crate::regress::{Direction, Policy};
 
 fn key() -> Key {
     Key {
@@ -34,13 +34,23 @@ fn run(id: &str, median: f64) -> Accepted {
         by: "ada".to_owned(),
         why: "first numbers".to_owned(),
         forced: false,
+        objection: None,
         provenance: BTreeMap::from([("commit".to_owned(), "0123abc".to_owned())]),
         metrics: BTreeMap::from([("throughput".to_owned(), metric(median))]),
     }
 }
 
-fn five_percent(_: &str) -> f64 {
-    0.05
+/// Five percent, and no fear of single runs.
+fn policy(_: &str, _: &str) -> Policy {
+    Policy { tolerance: 0.05, direction: Direction::Higher, ..Policy::default() }
+}
+
+fn rules() -> Rules<'static> {
+    Rules { agree: 1, force: false, new_level: &|_, _| None, policy: &policy }
+}
+
+fn accept(store: &Store, run: Accepted) -> Result<Acceptance, BaselineError> {
+    Ok(store.accept(&key(), &[run], &rules())?.1)
 }
 
 fn store() -> (TempDir, Store) {
@@ -70,18 +80,17 @@ fn the_file_reads_well() {
         direction: Direction::Lower,
     };
     first.metrics.insert("decode/latency".to_owned(), latency);
-    let outcome = store.accept(&key(), first, five_percent).unwrap();
-    assert!(outcome.created && !outcome.new_level);
-    let mut second = run("r2", 120.0);
-    second.forced = true;
-    let outcome = store.accept(&key(), second, five_percent).unwrap();
-    assert!(!outcome.created && outcome.new_level);
-    assert_eq!(outcome.level, 2);
+    let forced = Rules { agree: 2, force: true, ..rules() };
+    let (_, done) = store.accept(&key(), &[first], &forced).unwrap();
+    assert!(done.created && done.new_level.is_empty());
+    let (path, done) = store.accept(&key(), &[run("r2", 120.0)], &rules()).unwrap();
+    assert!(!done.created && !done.new_level.is_empty());
+    assert_eq!(done.baseline.current_level(), 2);
 
-    let relative = outcome.path.strip_prefix(dir.path()).unwrap().display().to_string();
+    let relative = path.strip_prefix(dir.path()).unwrap().display().to_string();
     assert_eq!(relative, "baselines/8x%20MI300X/pyt_llama.json");
-    insta::assert_snapshot!(fs::read_to_string(&outcome.path).unwrap());
-    let siblings = fs::read_dir(outcome.path.parent().unwrap()).unwrap().count();
+    insta::assert_snapshot!(fs::read_to_string(&path).unwrap());
+    let siblings = fs::read_dir(path.parent().unwrap()).unwrap().count();
     assert_eq!(siblings, 1, "something was left beside the file");
 }
 
@@ -90,14 +99,14 @@ fn levels_separate_what_does_not_agree() {
     let (_dir, store) = store();
     assert!(!store.exists(&key()));
     assert_eq!(store.load(&key()).unwrap(), None);
-    for (i, median) in [100.0, 104.0, 98.0, 80.0, 81.0].into_iter().enumerate() {
-        store.accept(&key(), run(&format!("r{i}"), median), five_percent).unwrap();
+    for (i, median) in [100.0, 104.0, 98.0, 70.0, 71.0].into_iter().enumerate() {
+        accept(&store, run(&format!("r{i}"), median)).unwrap();
     }
     let baseline = store.load(&key()).unwrap().unwrap();
     let levels: Vec<u32> = baseline.accepted.iter().map(|a| a.level).collect();
     assert_eq!(levels, [1, 1, 1, 2, 2]);
     assert_eq!(baseline.current_level(), 2);
-    assert_eq!(baseline.window("throughput"), [80.0, 81.0]);
+    assert_eq!(baseline.window("throughput"), [70.0, 71.0]);
     assert_eq!(baseline.window("other"), [] as [f64; 0]);
     assert!(baseline.metric_keys().into_iter().eq(["throughput"]));
 }
@@ -106,10 +115,10 @@ fn levels_separate_what_does_not_agree() {
 fn the_window_is_the_last_ten() {
     let (_dir, store) = store();
     for i in 0..13 {
-        store.accept(&key(), run(&format!("r{i}"), 100.0 + f64::from(i)), |_| 1.0).unwrap();
+        accept(&store, run(&format!("r{i}"), 100.0 + f64::from(i) / 10.0)).unwrap();
     }
     let window = store.load(&key()).unwrap().unwrap().window("throughput");
-    let last: Vec<f64> = (3..13).map(|i| 100.0 + f64::from(i)).collect();
+    let last: Vec<f64> = (3..13).map(|i| 100.0 + f64::from(i) / 10.0).collect();
     assert_eq!(window, last);
 }
 
@@ -119,7 +128,7 @@ fn accepting_changes_no_earlier_line() {
     // Doubles that a sloppy parser gets wrong in the last digit.
     for (i, median) in [0.1 + 0.2, 1e23, 8.41e21, 2.2250738585072014e-308].into_iter().enumerate() {
         let before = fs::read_to_string(store.path(&key())).unwrap_or_default();
-        store.accept(&key(), run(&format!("r{i}"), median), five_percent).unwrap();
+        accept(&store, run(&format!("r{i}"), median)).unwrap();
         let after = fs::read_to_string(store.path(&key())).unwrap();
         let kept = before.trim_end_matches(['\n', ' ', '}', ']']);
         assert!(after.starts_with(kept), "{before}\n{after}");
@@ -130,7 +139,7 @@ fn accepting_changes_no_earlier_line() {
 fn what_people_read_when_it_goes_wrong() {
     let (dir, store) = store();
     let path = store.path(&key());
-    store.accept(&key(), run("r1", 100.0), five_percent).unwrap();
+    accept(&store, run("r1", 100.0)).unwrap();
     let sound = fs::read_to_string(&path).unwrap();
     let mut told = Vec::new();
     let mut tell = |what: &str, error: BaselineError| {
@@ -150,16 +159,13 @@ fn what_people_read_when_it_goes_wrong() {
         ("no values", no_values),
         ("not a number", run("r2", f64::NAN)),
     ] {
-        tell(what, store.accept(&key(), refused, five_percent).unwrap_err());
+        tell(what, accept(&store, refused).unwrap_err());
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), sound, "a refusal changed the file");
 
     let four = Key { n_gpus: 4, precision: String::new(), ..key() };
     tell("another size", store.load(&four).unwrap_err());
-    tell(
-        "accepted in another size",
-        store.accept(&four, run("r2", 1.0), five_percent).unwrap_err(),
-    );
+    tell("accepted in another size", store.accept(&four, &[run("r2", 1.0)], &rules()).unwrap_err());
 
     let edits = [
         ("a merge conflict", "{\n", "{\n<<<<<<< HEAD\n"),
@@ -202,7 +208,7 @@ fn a_list_reports_everything() {
     assert!(store.list().0.is_empty() && store.list().1.is_empty());
     let bert = Key { model: "bert".to_owned(), ..key() };
     for key in [&key(), &bert] {
-        store.accept(key, run("r1", 1.0), five_percent).unwrap();
+        store.accept(key, &[run("r1", 1.0)], &rules()).unwrap();
     }
     let moved = dir.path().join("baselines/cpu/pyt_llama.json");
     write(&moved, &fs::read_to_string(store.path(&key())).unwrap());
@@ -232,7 +238,7 @@ fn concurrent_accepts_lose_nothing() {
     thread::scope(|scope| {
         for i in 0..8 {
             let store = &store;
-            scope.spawn(move || store.accept(&key(), run(&format!("r{i}"), 1.0), five_percent));
+            scope.spawn(move || accept(store, run(&format!("r{i}"), 1.0)));
         }
     });
     assert_eq!(store.load(&key()).unwrap().unwrap().accepted.len(), 8);
@@ -245,7 +251,7 @@ fn differences_are_listed() {
     first.metrics.insert("gone".to_owned(), metric(7.0));
     first.metrics.insert("kept".to_owned(), metric(5.0));
     first.metrics.insert("zero".to_owned(), metric(0.0));
-    store.accept(&key(), first, five_percent).unwrap();
+    accept(&store, first).unwrap();
     let baseline = store.load(&key()).unwrap().unwrap();
     let now = [("added", 1.0), ("kept", 5.0), ("throughput", 90.0), ("zero", 2.0)];
     let now = now.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -260,22 +266,24 @@ fn metrics() -> impl Strategy<Value = AcceptedMetric> {
     let directions =
         prop::sample::select(vec![Direction::Higher, Direction::Lower, Direction::Unknown]);
     let finite = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    (texts(), finite, prop::collection::vec(finite, 1..4), directions).prop_map(
-        |(metric, median, values, direction)| AcceptedMetric { metric, median, values, direction },
+    (texts(), prop::collection::vec(finite, 1..4), directions).prop_map(
+        |(metric, values, direction)| {
+            let median = crate::regress::median(&values);
+            AcceptedMetric { metric, median, values, direction }
+        },
     )
 }
 
 fn runs() -> impl Strategy<Value = Accepted> {
     (
-        (texts(), texts(), texts(), any::<bool>()),
+        (texts(), texts(), "why.{0,8}"),
         prop::collection::btree_map(texts(), texts(), 0..3),
         prop::collection::btree_map(texts(), metrics(), 1..3),
     )
-        .prop_map(|((at, by, why, forced), provenance, metrics)| Accepted {
+        .prop_map(|((at, by, why), provenance, metrics)| Accepted {
             at,
             by,
             why,
-            forced,
             provenance,
             metrics,
             ..run("", 0.0)
@@ -295,7 +303,7 @@ proptest! {
         for (i, run) in accepted.iter().enumerate() {
             let mut run = Accepted { run: format!("r{i}"), ..run.clone() };
             run.metrics.values_mut().for_each(|metric| metric.metric = "ms".to_owned());
-            store.accept(&key, run.clone(), five_percent).unwrap();
+            store.accept(&key, &[run.clone()], &rules()).unwrap();
             let baseline = store.load(&key).unwrap().unwrap();
             prop_assert_eq!(baseline.accepted.len(), i + 1);
             run.level = baseline.current_level();

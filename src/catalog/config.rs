@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Place};
+use crate::regress::WINDOW;
+use crate::run::Reach;
 
 /// Name of the file, beside `models.json`.
 pub const CONFIG_FILE: &str = "mad.toml";
@@ -69,11 +71,22 @@ pub struct Defaults {
 pub struct BaselineConfig {
     /// Directory of the baseline files, relative to the catalog root.
     pub dir: PathBuf,
+    /// Runs that must agree before numbers are first accepted.
+    pub agree: usize,
+    /// Accepted runs of the current level that a judgement looks back on at most.
+    pub window: usize,
+    /// How far from the conditions of a run accepted numbers may be to judge it by.
+    pub fallback: Reach,
 }
 
 impl Default for BaselineConfig {
     fn default() -> Self {
-        BaselineConfig { dir: "baselines".into() }
+        BaselineConfig {
+            dir: "baselines".into(),
+            agree: 3,
+            window: WINDOW,
+            fallback: Reach::default(),
+        }
     }
 }
 
@@ -166,6 +179,12 @@ impl Config {
         let is_limit = |t: f64| t.is_finite() && t >= 0.0;
         if gate.false_alarms.is_some_and(|f| !(f > 0.0 && f <= 0.5)) {
             complain("false_alarms", "above 0, at most 0.5 (0.01 is one run in 100)");
+        }
+        if self.baseline.agree == 0 {
+            complain("agree", "1 or more");
+        }
+        if !(2..=100).contains(&self.baseline.window) {
+            complain("window", "from 2 to 100");
         }
         if gate.checks == Some(0) {
             complain("checks", "1 or more");

@@ -30,7 +30,7 @@ use crate::machine::Machine;
 use crate::options::Context;
 use crate::plan::Planner;
 use crate::record::{CaseRecord, CaseStatus, Stage};
-use crate::run::{CATALOG_CASE, Session, canary_first, inputs};
+use crate::run::{CATALOG_CASE, Session, canary_first, has_baseline, inputs};
 
 /// Exit status for arguments and configuration that make no sense.
 const USAGE: u8 = 4;
@@ -185,10 +185,6 @@ fn is_gated(planner: &Planner<'_>, model: &Model) -> bool {
         return !planner.options.require_gpu;
     }
     planner.gate(model).is_some_and(|skip| planner.demanded(&skip).is_none())
-}
-
-fn has_baseline(planner: &Planner<'_>, store: &crate::baseline::Store, model: &Model) -> bool {
-    planner.baseline_keys(model).iter().any(|key| store.exists(key))
 }
 
 fn under_nextest() -> bool {

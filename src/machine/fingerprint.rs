@@ -86,6 +86,15 @@ impl Machine {
         MachineClass(format!("{pretended}{}", parts.join("_")))
     }
 
+    /// What [`class`](Self::class) begins with on every machine that has as many GPUs of the same
+    /// architecture; none without GPUs, or with several kinds of them.
+    pub fn architecture(&self, gpus_used: &[&Gpu]) -> Option<String> {
+        let first = gpus_used.first()?;
+        let alike = |gpu: &&Gpu| (&gpu.arch, &gpu.product) == (&first.arch, &first.product);
+        let all = gpus_used.iter().all(alike);
+        all.then(|| format!("{}x-{}-", gpus_used.len(), slug(&first.arch)))
+    }
+
     /// How `other` differs from this machine in what matters to a measurement; empty when
     /// it does not. Breaking differences come first.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {

@@ -157,6 +157,15 @@ impl Job {
         self.machine.class(&used).to_string()
     }
 
+    /// What the classes begin with of machines that have as many GPUs of the same architecture,
+    /// whatever product they are. None without GPUs, for GPUs of several kinds, and for a
+    /// cluster.
+    pub fn same_architecture(&self) -> Option<String> {
+        let used = self.gpus.iter().take(self.n_gpus as usize);
+        let used: Vec<&Gpu> = used.map(|&i| &self.machine.gpus[i]).collect();
+        self.machine.architecture(&used).filter(|_| !self.runs_elsewhere())
+    }
+
     /// Where the accepted numbers of this Job are.
     pub fn baseline_key(&self) -> Key {
         Key {

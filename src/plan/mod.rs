@@ -20,7 +20,6 @@ pub(crate) use madengine::container_name;
 pub use madengine::{MadengineSpec, Target};
 pub use slurm::{NodeContainer, NodeProgram, SlurmSpec};
 
-use crate::baseline::Key;
 use crate::catalog::{Catalog, Contract, Count, Model};
 use crate::contract::Masker;
 use crate::credentials::Credentials;
@@ -157,11 +156,6 @@ impl Planner<'_> {
     pub fn runnable(&self, model: &Model) -> Vec<Job> {
         let jobs = self.gate(model).is_none().then(|| self.variants(model).ok()).flatten();
         jobs.unwrap_or_default()
-    }
-
-    /// Where the accepted numbers of the entry would be on this machine, per image.
-    pub fn baseline_keys(&self, model: &Model) -> Vec<Key> {
-        self.variants(model).unwrap_or_default().iter().map(Job::baseline_key).collect()
     }
 
     /// Replaces the secrets of the host, of the context and of `credential.json`, which the command line can

@@ -7,6 +7,7 @@
 //!     <model>/attempt-<n>/execution-<n>/run.log   what the script printed
 //!     <model>/attempt-<n>/execution-<n>/execution.json    what came of it
 //!     <model>/verdict.json                what the gate said, confirmations included
+//!     <model>/rejected.json               who does not want its numbers accepted, and why
 //!     pool-<machine class>.json           the noise of all metrics that it judged with
 //!     canary.json                         what the canary showed
 //!     cases/<case>.json                   the outcome of each case

@@ -3,7 +3,7 @@
 use super::correlation::weighted_variance_of_mean;
 use super::limit::{Known, Noise, assumed_spread};
 use super::text::{count, number, percent};
-use super::{Direction, Evidence, Outcome, Policy, Verdict, WINDOW};
+use super::{Direction, Evidence, Outcome, Policy, Verdict};
 
 /// Where the current value lies, in the metric's unit.
 pub(super) struct Comparison<'a> {
@@ -150,6 +150,15 @@ impl<'a> Comparison<'a> {
         self.directed() && self.beyond_tolerance(self.worse) && self.beyond_limit(self.worse)
     }
 
+    /// Away from the accepted runs, whichever way, by more than both bounds.
+    pub(super) fn stands_out(&self) -> bool {
+        let difference = (self.current - self.noise.center).abs();
+        match self.ignored {
+            Some(ignored) => difference > ignored && self.beyond_limit(difference),
+            None => difference != 0.0,
+        }
+    }
+
     /// The outcome, why, and what would settle it.
     fn finding(&self) -> (Outcome, String, Option<String>) {
         if self.ignored.is_none() && self.worse != 0.0 {
@@ -231,12 +240,12 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The smallest number of accepted runs, up to [`WINDOW`], whose limit would be below
+    /// The smallest number of accepted runs, up to the policy's window, whose limit would be below
     /// the difference if further runs vary as the present ones do; with that limit.
     fn runs_to_decide(&self) -> Option<(usize, f64)> {
         let level = 1.0 - self.policy.confidence;
         let runs = self.noise.values.len();
-        (runs + 1..=WINDOW)
+        (runs + 1..=self.policy.window)
             .filter_map(|n| Some((n, self.noise.known(self.policy, n - runs)?.limit(level, 1.0))))
             .find(|(_, limit)| *limit < self.worse)
     }
@@ -253,8 +262,9 @@ impl<'a> Comparison<'a> {
                 self.size(limit)
             ),
             None => format!(
-                "not even {WINDOW} accepted runs that vary as these do would tell: make the \
-                 metric steadier or compare side by side with `mad compare`"
+                "not even {} accepted runs that vary as these do would tell: make the metric \
+                 steadier or compare side by side with `mad compare`",
+                self.policy.window
             ),
         }
     }

@@ -1,5 +1,7 @@
 //! Which way a metric is better, told from its name or unit.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,16 @@ pub enum Direction {
     /// Nobody said, and the name does not tell.
     #[default]
     Unknown,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Higher => "higher",
+            Self::Lower => "lower",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 /// One line of the table that [`infer`] reads.

@@ -37,7 +37,7 @@ pub(super) fn assess(baseline: &[f64], current: &[f64], policy: &Policy) -> Verd
             format!("measured {}, nothing accepted to compare with", number(median(current))),
         );
         verdict.current = Some(median(current));
-        verdict.settle = Some("accept this run with `mad baseline accept`".to_owned());
+        verdict.settle = Some("accept runs with `mad baseline accept`".to_owned());
         return verdict;
     }
     compare(&Comparison::new(baseline, median(current), policy), baseline.len(), current.len())

@@ -37,6 +37,13 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// Robust standard deviation of the values, relative to their median; none for fewer than two
+/// values or a median of zero.
+pub fn relative_spread(values: &[f64]) -> Option<f64> {
+    let noise = Noise::of(values);
+    noise.spread.filter(|_| noise.center != 0.0).map(|spread| spread / noise.center.abs())
+}
+
 /// What the accepted runs say about a new one, in the metric's unit.
 #[derive(Debug, Clone)]
 pub(super) struct Noise {
@@ -146,7 +153,7 @@ pub(super) fn standard_deviation(values: &[f64], center: f64) -> Option<f64> {
 }
 
 /// Quantile of Student's t with `freedom` degrees of freedom (positive).
-fn t_quantile(q: f64, freedom: f64) -> f64 {
+pub(super) fn t_quantile(q: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |t| t.inverse_cdf(q))
 }
 

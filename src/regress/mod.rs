@@ -47,6 +47,7 @@
 //! What this costs and finds is measured by `benches/detection`, and told in
 //! `docs/baselines.md`.
 
+mod agreement;
 mod comparison;
 mod confirm;
 mod correlation;
@@ -64,10 +65,11 @@ mod suspect;
 mod text;
 mod verdict;
 
+pub use agreement::{disagreement, stands_out};
 pub use confirm::{Confirmation, Step};
 pub use direction::{DIRECTION_RULES, Direction, DirectionRule, infer, inference_reason};
 pub use judge::judge;
-pub use limit::{ASSUMED_WEIGHT, WINDOW, median};
+pub use limit::{ASSUMED_WEIGHT, WINDOW, median, relative_spread};
 pub use policy::Policy;
 pub use pool::{Pool, Series};
 pub use suspect::{CommonShift, common_shift};

@@ -1,6 +1,6 @@
 //! What counts as a change of one metric.
 
-use super::{Direction, Pool};
+use super::{Direction, Pool, WINDOW};
 
 /// Checks that share the budget while other metrics tell nothing.
 const FEW_CHECKS: u32 = 20;
@@ -28,12 +28,14 @@ pub struct Policy {
     pub reference: &'static str,
     /// What other metrics show of the machine's noise.
     pub pool: Pool,
+    /// Accepted runs looked back on at most.
+    pub window: usize,
 }
 
 impl Default for Policy {
     /// Direction unknown, tolerance 2 %, no floor, confidence 97 %, one red run in 100 of
     /// 300 checks, four confirmations, nothing known of other metrics,
-    /// against accepted runs.
+    /// against at most [`WINDOW`] accepted runs.
     fn default() -> Self {
         Self {
             direction: Direction::Unknown,
@@ -44,6 +46,7 @@ impl Default for Policy {
             checks: 300,
             max_confirmations: 4,
             pool: Pool::default(),
+            window: WINDOW,
             reference: "accepted",
         }
     }

@@ -180,6 +180,10 @@ fn of_cases(report: &Report, text: &mut String) {
             Stage::Regress => bench.is_some_and(|b| b.message == case.message),
         };
         if case.kind == "no-baseline" && case.status == CaseStatus::Ignored {
+            // There are numbers, and they do not count: who expects a verdict must hear of it.
+            if case.properties.iter().any(|(key, _)| key == "elsewhere") {
+                say(case);
+            }
             // What failed cannot be accepted.
             if bench.is_some_and(|b| b.status == CaseStatus::Passed) {
                 new.push(case.model.as_str());
@@ -190,7 +194,10 @@ fn of_cases(report: &Report, text: &mut String) {
     }
     if !new.is_empty() {
         let ids = shell_words::join(&new);
-        let _ = write!(text, "\nno baseline yet; accept this run: mad baseline accept {ids}\n");
+        let _ = write!(
+            text,
+            "\nno baseline yet; measure again, and accept runs that agree: mad baseline accept {ids}\n"
+        );
     }
 }
 

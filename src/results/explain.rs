@@ -14,6 +14,9 @@ pub fn explain(records: &[VerdictRecord]) -> String {
             for (name, value) in lines(verdict) {
                 let _ = writeln!(text, "  {name:<22} {value}");
             }
+            if let Some(fallback) = &record.fallback {
+                let _ = writeln!(text, "  {:<22} {}", "fallback", fallback.words());
+            }
             if let Some(remark) = record.remarks.get(key) {
                 let _ = writeln!(text, "  {:<22} {remark}", "gate");
             }

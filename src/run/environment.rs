@@ -15,7 +15,7 @@ use crate::slug::slug;
 
 /// Baselines read for the noise of a class of machines: enough for a spread that is known to
 /// a few percent, few enough to be read in milliseconds.
-const PEERS: usize = 256;
+pub(super) const PEERS: usize = 256;
 /// Tag of the entry that says whether the machine is as it was.
 const CANARY_TAG: &str = "canary";
 /// What the kind of a case says whose numbers are no word about the code.

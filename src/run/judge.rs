@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::environment::{Canary, INVALID_ENVIRONMENT, is_canary};
+use super::fallback::{Fallback, Found, Reach, accepted_for, other_software, reach};
 use super::measure::{Purpose, failure_kind, runner_attempt};
 use super::policy::{Gating, gating, policy};
 use super::{Outcome, SKIPPED_MODEL, Session};
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, flipped};
 use crate::catalog::Model;
 use crate::contract::Sample;
 use crate::engine::Prepared;
@@ -33,6 +34,9 @@ pub struct VerdictRecord {
     /// Metrics of the baseline that cannot be judged, and why.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub problems: Vec<String>,
+    /// How the accepted numbers are not of exactly this machine and its software.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fallback: Option<Fallback>,
     /// What differs from the accepted runs, apart from the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
@@ -84,7 +88,8 @@ impl VerdictRecord {
     /// Keeps what is decided, and what is in doubt among the `doubts`.
     fn settle(&mut self, key: String, step: Step, doubts: &mut BTreeMap<String, Confirmation>) {
         match step {
-            Step::Done(verdict) => {
+            Step::Done(mut verdict) => {
+                self.fallback.iter().for_each(|fallback| fallback.weaken(&mut verdict));
                 self.metrics.insert(key, verdict);
             }
             Step::MeasureAgain { so_far, .. } => {
@@ -107,9 +112,9 @@ impl Session<'_> {
 
     fn regress_job(&self, job: &Job) -> Result<Outcome> {
         // A broken baseline must fail before hours are spent on a measurement.
-        let baseline = match self.store.load(&job.baseline_key()) {
-            Ok(Some(baseline)) => baseline,
-            Ok(None) => return Ok(self.no_baseline(job)),
+        let Found { baseline, mut fallback } = match accepted_for(&self.planner, &self.store, job) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(self.no_baseline(job, "")),
             Err(e) => return Ok(Outcome::failed("baseline", e.to_string())),
         };
         let guard = self.dir.lock(&self.job_key(job), &|| self.cancel.is_cancelled())?;
@@ -121,12 +126,20 @@ impl Session<'_> {
         if measurement.skipped() {
             return Ok(Outcome::ignored(SKIPPED_MODEL, "the model was not run"));
         }
-        let values = measurement.values();
-        let units = values.iter().map(|(key, s)| (key.as_str(), s[0].metric.as_str()));
-        if let Err(e) = self.store.refuse_other_units(&baseline, units) {
-            return Ok(Outcome::failed("baseline", e.to_string()));
+        fallback = fallback.or_else(|| other_software(&baseline, &measurement));
+        if let Some(fallback) = fallback.as_ref().filter(|f| f.reach > reach(&self.planner)) {
+            return Ok(self.no_baseline(job, &fallback.words()));
         }
-        let verdict = self.verdict(job, &baseline, &measurement, &guard)?;
+        if let Some(problem) = self.incomparable(job, &baseline, &measurement) {
+            return Ok(match elsewhere(fallback.as_ref()) {
+                true => self.no_baseline(job, &problem),
+                false => Outcome::failed("baseline", problem),
+            });
+        }
+        let verdict = self.verdict(job, &baseline, fallback, &measurement, &guard)?;
+        if elsewhere(verdict.fallback.as_ref()) && verdict.metrics.is_empty() {
+            return Ok(self.no_baseline(job, &verdict.notes.join("; ")));
+        }
         let canary = is_canary(&self.planner.catalog.config, &job.model);
         if canary {
             self.note_canary(&verdict)?;
@@ -135,18 +148,25 @@ impl Session<'_> {
         Ok(outcome.with(self.verdict_properties(job, &measurement, &verdict)))
     }
 
-    fn no_baseline(&self, job: &Job) -> Outcome {
-        let key = job.baseline_key();
-        let id = shell_words::quote(&job.model.id()).into_owned();
-        let message = format!(
-            "no baseline for {}; measure and accept one: \
-             mad benchmark {id} && mad baseline accept {id}",
-            key.machine_class
-        );
-        match self.planner.options.require_baseline {
-            true => Outcome::failed("no-baseline", format!("{message} (--require-baseline)")),
-            false => Outcome::ignored("no-baseline", message),
+    /// Why the numbers of a measurement cannot be compared with accepted ones, if so.
+    fn incomparable(&self, job: &Job, accepted: &Baseline, m: &Measurement) -> Option<String> {
+        let values = m.values();
+        let units = values.iter().map(|(key, s)| (key.as_str(), s[0].metric.as_str()));
+        if let Err(e) = self.store.refuse_other_units(accepted, units) {
+            return Some(e.to_string());
         }
+        let config = &self.planner.catalog.config;
+        values.iter().find_map(|(key, samples)| {
+            let was = accepted.direction(key);
+            let is = policy(config, &job.model, key, &samples[0].metric).direction;
+            flipped(was, is).then(|| {
+                format!(
+                    "{key}: {was} was better when it was accepted, {is} is now: a regression would \
+                     look like an improvement; correct `regress.metrics.<m>.direction`, or accept \
+                     anew: mad baseline accept --why TEXT"
+                )
+            })
+        })
     }
 
     /// The Verdict of this Run: the one that is there, or a new one. A test runner
@@ -156,6 +176,7 @@ impl Session<'_> {
         &self,
         job: &Job,
         baseline: &Baseline,
+        fallback: Option<Fallback>,
         measurement: &Measurement,
         guard: &ModelLock,
     ) -> Result<VerdictRecord> {
@@ -165,7 +186,7 @@ impl Session<'_> {
         {
             return Ok(verdict);
         }
-        let verdict = self.judge(job, baseline, measurement, guard)?;
+        let verdict = self.judge(job, baseline, fallback, measurement, guard)?;
         record::write_json(&path, &verdict)?;
         Ok(verdict)
     }
@@ -174,16 +195,19 @@ impl Session<'_> {
         &self,
         job: &Job,
         baseline: &Baseline,
+        fallback: Option<Fallback>,
         measurement: &Measurement,
         guard: &ModelLock,
     ) -> Result<VerdictRecord> {
+        let elsewhere = elsewhere(fallback.as_ref());
         let mut record = VerdictRecord {
             schema: "mad-verdict/1".to_owned(),
             run: self.dir.id.clone(),
             id: measurement.id.clone(),
             metrics: BTreeMap::new(),
             problems: Vec::new(),
-            notes: notes(baseline, measurement),
+            notes: notes(baseline, fallback.as_ref(), measurement),
+            fallback,
             remarks: BTreeMap::new(),
             excused: BTreeSet::new(),
             canary: self.shifted_canary(&job.model)?,
@@ -197,14 +221,18 @@ impl Session<'_> {
         let mut doubts = BTreeMap::new();
         for key in baseline.metric_keys() {
             let Some((_, samples)) = values.iter().find(|(k, _)| k == key) else {
-                record.problems.push(format!(
-                    "{key}: the baseline has this metric, this run did not report it"
-                ));
+                let problem = "the baseline has this metric, this run did not report it";
+                let told = if elsewhere { &mut record.notes } else { &mut record.problems };
+                told.push(format!("{key}: {problem}"));
                 continue;
             };
             let config = &self.planner.catalog.config;
             let mut policy = policy(config, &job.model, key, &samples[0].metric);
             policy.pool = pool.clone();
+            if elsewhere {
+                // Nothing can be confirmed that way.
+                policy.max_confirmations = 0;
+            }
             let judged = |s: &&Sample| record.judged(s.value, policy.direction);
             let numbers: Vec<f64> = samples.iter().map(judged).collect();
             let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
@@ -289,24 +317,33 @@ impl Session<'_> {
         for (key, v) in &verdict.metrics {
             properties.push((format!("verdict.{key}"), v.outcome.to_string()));
         }
+        if let Some(fallback) = &verdict.fallback {
+            properties.push(("fallback".into(), fallback.words()));
+        }
         properties.push(("confirmations".into(), verdict.confirmations.len().to_string()));
         properties
     }
 }
 
-/// What differs from the newest accepted run, apart from the numbers: a reader of a red
-/// case looks there first.
-fn notes(baseline: &Baseline, measurement: &Measurement) -> Vec<String> {
-    let Some(accepted) = baseline.accepted.last() else { return Vec::new() };
-    let now = measurement.facts();
-    let differs = |(key, what): (&str, &str)| {
-        let (then, now) = (accepted.provenance.get(key)?, now.get(key)?);
-        (then != now).then(|| format!("{what} changed since it was accepted: {then} → {now}"))
-    };
-    [("entry", "the entry (hash)"), ("driver", "the driver"), ("kernel", "the kernel")]
-        .into_iter()
-        .filter_map(differs)
-        .collect()
+/// Whether the accepted numbers are those of another product.
+fn elsewhere(fallback: Option<&Fallback>) -> bool {
+    fallback.is_some_and(|fallback| fallback.reach == Reach::Product)
+}
+
+/// What differs from the accepted runs, apart from the numbers: a reader of a red case looks
+/// there first.
+fn notes(
+    baseline: &Baseline,
+    fallback: Option<&Fallback>,
+    measurement: &Measurement,
+) -> Vec<String> {
+    let mut notes: Vec<String> = fallback.iter().map(|fallback| fallback.words()).collect();
+    let then = baseline.accepted.last().and_then(|accepted| accepted.provenance.get("entry"));
+    let now = &measurement.provenance.entry;
+    if let Some(then) = then.filter(|then| *then != now) {
+        notes.push(format!("the entry (hash) changed since it was accepted: {then} → {now}"));
+    }
+    notes
 }
 
 /// The case's outcome: the worst Verdict of its metrics, with all of them explained,

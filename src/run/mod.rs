@@ -2,9 +2,11 @@
 //! number seen in `cargo test` and one seen in `mad benchmark` come from the same
 //! code.
 
+mod accept;
 mod build;
 mod environment;
 mod estimate;
+mod fallback;
 mod judge;
 mod many;
 mod measure;
@@ -24,11 +26,13 @@ use anyhow::{Context as _, Result, ensure};
 use indexmap::IndexMap;
 use serde_json::Value;
 
+pub use accept::{Acceptor, Candidate, latest_run};
 pub use build::{Builder, ImageOutcome, ImageState};
 pub use environment::{
     Canary, INVALID_ENVIRONMENT, canary_first, is_canary, suspicion, suspicion_words, verdicts,
 };
 pub use estimate::{Estimate, Estimates};
+pub use fallback::{Fallback, Reach, has_baseline};
 pub use judge::VerdictRecord;
 pub use many::Failures;
 pub(crate) use many::SUBMITTED;
@@ -419,7 +423,8 @@ pub fn inputs(root: &Path, options: &RunOptions) -> Result<(Catalog, Context)> {
 pub fn store(catalog: &Catalog) -> Store {
     let dir: &Path = &catalog.config.baseline.dir;
     // `./baselines` says no more than `baselines`.
-    Store::new(if catalog.root == Path::new(".") { dir.to_owned() } else { catalog.root.join(dir) })
+    let dir = if catalog.root == Path::new(".") { dir.to_owned() } else { catalog.root.join(dir) };
+    Store::new(dir).with_window(catalog.config.baseline.window)
 }
 
 /// The data is whole even if a thread panicked while it held the lock: each change

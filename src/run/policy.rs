@@ -21,6 +21,7 @@ pub fn policy(config: &Config, model: &Model, key: &str, metric: &str) -> Policy
         floor: rule.floor,
         false_alarms: config.gate.false_alarms.unwrap_or(standard.false_alarms),
         checks: config.gate.checks.unwrap_or(standard.checks),
+        window: config.baseline.window,
         ..standard
     }
 }

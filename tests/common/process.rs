@@ -40,7 +40,9 @@ impl Mad {
             // As on a machine without a container engine, whatever this one has.
             .env("MAD_CONTAINER_ENGINE", "docker")
             .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-            .env("MAD_ACCEPTED_BY", "tester");
+            .env("MAD_ACCEPTED_BY", "tester")
+            // One run is enough, but for tests of how many it takes.
+            .env("MAD_AGREE", "1");
         Mad { command, capture: dir.join(format!("capture-{number}")) }
     }
 
