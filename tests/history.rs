@@ -6,12 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Fixture, Ran, check, redact};
-use mad_harness::slug::slug;
+use common::{Fixture, Past, Ran, SCRIPT, check, noise, redact, stepped};
 use serde_json::{Value, json};
-
-/// Reports `$VALUE`, or fails without one.
-const SCRIPT: &str = "[ -n \"${VALUE:-}\" ] || exit 7\necho \"performance: $VALUE ${UNIT:-tok/s}\"";
 
 fn measure(fixture: &Fixture, value: &str) -> Ran {
     fixture.mad(&["benchmark"]).env("VALUE", value).run()
@@ -26,86 +22,6 @@ fn index(fixture: &Fixture) -> PathBuf {
     fixture.path("mad/history.sqlite")
 }
 
-/// Many runs of one entry, made from the records of a real one: what the n-th measured, none
-/// where it failed.
-struct Past {
-    fixture: Fixture,
-    run: Value,
-    measurement: Value,
-}
-
-impl Past {
-    fn new() -> Past {
-        let fixture = Fixture::with("m", SCRIPT);
-        measure(&fixture, "1").exits(0);
-        let run = fixture.record("run.json");
-        let measurement = fixture.record("m/attempt-1/measurement.json");
-        fs::remove_dir_all(fixture.path("mad/runs")).expect("the real run goes");
-        Past { fixture, run, measurement }
-    }
-
-    /// One run per value, a day apart.
-    fn of(values: &[Option<f64>]) -> Past {
-        let past = Past::new();
-        for (i, value) in values.iter().enumerate() {
-            past.add(i, *value, |_| ());
-        }
-        past
-    }
-
-    /// The n-th run, after a change to its measurement.
-    fn add(&self, n: usize, value: Option<f64>, change: impl Fn(&mut Value)) {
-        let started = format!("2026-{:02}-{:02}T03:00:00Z", 1 + n / 28, 1 + n % 28);
-        let id = format!("night-{n:04}");
-        let mut run = self.run.clone();
-        run["id"] = json!(id);
-        run["started"] = json!(started);
-        let mut m = self.measurement.clone();
-        m["run"] = json!(id);
-        m["started"] = json!(started);
-        m["machine_class"] = json!("quiet-box");
-        m["executions"][0]["started"] = json!(started);
-        m["provenance"]["commit"] = json!(format!("c0ffee{:04}{:030}", n / 10, 0));
-        match value {
-            Some(value) => m["executions"][0]["samples"][0]["value"] = json!(value),
-            None => {
-                m["failure"] = json!("exit status 7");
-                m["executions"][0]["failure"] = json!("exit status 7");
-                m["executions"][0]["samples"] = json!([]);
-            }
-        }
-        change(&mut m);
-        let dir = self.dir(n).join(slug(m["id"].as_str().expect("an id"))).join("attempt-1");
-        fs::create_dir_all(&dir).expect("a directory");
-        fs::write(dir.join("measurement.json"), m.to_string()).expect("a record");
-        fs::write(self.dir(n).join("run.json"), run.to_string()).expect("a record");
-    }
-
-    fn dir(&self, n: usize) -> PathBuf {
-        self.fixture.path(&format!("mad/runs/night-{n:04}"))
-    }
-
-    fn ask(&self, args: &[&str]) -> Ran {
-        history(&self.fixture, args)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-        self.ask(&args).exits(0).json()
-    }
-}
-
-/// Values around a level that stay within 2 %, without a pattern.
-fn noise(n: usize) -> f64 {
-    1.0 + ((n * n * 31 + n * 17) % 41) as f64 / 1000.0 - 0.02
-}
-
-/// A step down after 40 of 60 runs, and a few that failed.
-fn stepped() -> Vec<Option<f64>> {
-    let level = |n| if n < 40 { 100.0 } else { 90.0 };
-    (0..60).map(|n| (n % 17 != 9).then(|| level(n) * noise(n))).collect()
-}
-
 #[test]
 fn a_step_is_told_with_what_was_around_it() {
     let past = Past::of(&stepped());
@@ -116,7 +32,7 @@ fn a_step_is_told_with_what_was_around_it() {
     check(|| insta::assert_snapshot!("all", table.stdout));
     let mut report = past.json(&["m", "--last", "2"]);
     report["run_dir"] = json!("[dir]");
-    check(|| insta::assert_snapshot!("json", format!("{:#}", redact(report, &["engine"]))));
+    check(|| insta::assert_snapshot!("json", format!("{:#}", redact(report, &["engine", "host"]))));
 }
 
 #[test]
@@ -346,7 +262,7 @@ fn an_index_of_others_is_left_alone() {
         drop(connection);
         fs::read(&path).expect("the index")
     };
-    let newer = change("PRAGMA user_version = 2");
+    let newer = change("PRAGMA user_version = 3");
     for args in [&["m"][..], &["--rebuild"]] {
         past.ask(args).exits(4).says(&["newer version of mad", "--rebuild --database FILE"]);
     }
@@ -355,6 +271,48 @@ fn an_index_of_others_is_left_alone() {
     let foreign = change("PRAGMA application_id = 1");
     past.ask(&["--rebuild"]).exits(4).says(&["not one of mad's"]);
     assert_eq!(fs::read(&path).expect("the index"), foreign);
+}
+
+#[test]
+fn an_index_of_an_older_version_is_made_anew() {
+    let past = Past::of(&[Some(1.0)]);
+    let connection = rusqlite::Connection::open(index(&past.fixture)).expect("the index");
+    let older = "CREATE TABLE runs (id TEXT NOT NULL PRIMARY KEY);
+        INSERT INTO runs VALUES ('night-0000');
+        PRAGMA application_id = 0x6d616468; PRAGMA user_version = 1;";
+    connection.execute_batch(older).expect("an index");
+    drop(connection);
+    assert_eq!(past.json(&["m"])["series"][0]["runs"], 1);
+}
+
+#[test]
+fn a_shared_history_has_a_url() {
+    let past = Past::of(&[Some(1.0)]);
+    let refused = |args: &[&str], says: &str| {
+        let ran = past.ask(args).exits(4).says(&[says]);
+        assert!(!ran.said().contains("s3cret"), "{}", ran.said());
+    };
+    refused(&["--history", "mysql://me:s3cret@db/mad"], "--database FILE");
+    refused(&["--history", "s3cret"], "postgres://");
+    refused(&["--history", "postgres://db/mad?passwort=s3cret"], "means nothing; there are");
+    refused(&["--history", "postgres://db/mad", "--database", "a.sqlite"], "cannot be used with");
+    if !cfg!(feature = "postgres") {
+        let url = "postgres://me:s3cret@db/mad";
+        refused(&["--history", url], "--features postgres");
+        past.fixture.mad(&["history"]).env("MAD_HISTORY", url).run().exits(4);
+        // A file that is named is meant.
+        let named = ["history", "m", "--database", "a.sqlite"];
+        past.fixture.mad(&named).env("MAD_HISTORY", url).run().exits(0);
+        past.fixture.mad(&["history"]).env("MAD_HISTORY", "").run().exits(0);
+        past.fixture.write("mad.toml", "[history]\nurl = \"postgres://db/mad\"\n");
+        past.ask(&[]).exits(4).says(&["--features postgres"]);
+    }
+    // Nobody reads a password in a file that is checked in, nor where mistakes in it are shown.
+    past.fixture.write("mad.toml", "[history]\nurl = \"postgres://me:s3cret@db/mad\"\n");
+    let ran = past.fixture.mad(&["validate"]).run().exits(1).says(&["MAD003", "PGPASSWORD"]);
+    assert!(!ran.said().contains("s3cret"), "{}", ran.said());
+    let help = past.fixture.mad(&["history", "--help"]).env("MAD_HISTORY", "s3cret").run();
+    assert!(!help.exits(0).said().contains("s3cret"));
 }
 
 #[test]

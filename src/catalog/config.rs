@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Place};
+use crate::history::SharedHistory;
 use crate::regress::WINDOW;
 use crate::run::Reach;
 
@@ -31,6 +32,16 @@ pub struct Config {
     pub gate: GateConfig,
     /// Options of Slurm jobs: what `slurm` of the context has, for every entry.
     pub slurm: serde_json::Map<String, serde_json::Value>,
+    /// Where past runs are kept.
+    pub history: HistoryConfig,
+}
+
+/// The `[history]` table.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// `postgres://…`: the database that a team's machines share; without a password.
+    pub url: Option<String>,
 }
 
 /// The `[gate]` table.
@@ -194,6 +205,21 @@ impl Config {
         }
         if !is_limit(self.catalog.python_timeout) {
             complain("python_timeout", "0 (never) or a number of seconds");
+        }
+        if let Some(url) = &self.history.url {
+            // Without the line, which may hold the password.
+            let mut complain = |message: String| {
+                problems.push(Diagnostic::error("MAD003", Place::file(CONFIG_FILE), message));
+            };
+            if SharedHistory::has_password(url) {
+                complain(
+                    "`[history] url` has a password in it, for everybody to read; it belongs in \
+                     PGPASSWORD or ~/.pgpass"
+                        .to_owned(),
+                );
+            } else if let Err(e) = SharedHistory::parse(url) {
+                complain(format!("`[history] url`: {e}"));
+            }
         }
     }
 }

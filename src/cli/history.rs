@@ -8,7 +8,8 @@ use clap::Args;
 use super::{Exit, Global, colour, load, print, print_json};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::history::{Answer, History as Runs, HistoryReport, Missing, Query, detail, overview};
+use crate::history::{Answer, History as Runs, HistoryReport, Missing, Query, SharedHistory};
+use crate::history::{detail, overview};
 use crate::run::store;
 use crate::validate::render_text;
 
@@ -23,7 +24,9 @@ Examples:
   mad history rust_gemm           one model: level, trend, change points
   mad history rust_gemm --last 100 --machine-class cpu-amd-epyc-9654-384t
   mad history --json              the same for programs
-  mad history --rebuild           make the index anew from the records")]
+  mad history --rebuild           make the index anew from the records
+  mad history --history postgres://db.example.com/mad
+                                  what all machines of a team measured, these runs included")]
 pub(super) struct History {
     /// The entry, or one variant of it (`name:arg=value`); all models without
     model: Option<String>,
@@ -38,8 +41,12 @@ pub(super) struct History {
     #[arg(long)]
     rebuild: bool,
     /// Where the index is [default: history.sqlite in the run directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "history")]
     database: Option<PathBuf>,
+    /// The shared history of a team, a PostgreSQL database [env: MAD_HISTORY] [default: `url`
+    /// of `[history]` in mad.toml]
+    #[arg(long, value_name = "URL")]
+    history: Option<String>,
     /// Where runs are
     #[arg(long, value_name = "DIR", env = "MAD_RUN_DIR", default_value = "target/mad")]
     run_dir: PathBuf,
@@ -60,10 +67,13 @@ impl History {
             last: self.last as usize,
             rebuild: self.rebuild,
         };
-        let runs = Runs::new(&self.run_dir, self.database.as_deref());
+        let runs = match self.shared(catalog) {
+            Some(url) => Runs::shared(&self.run_dir, SharedHistory::parse(&url)?),
+            None => Runs::new(&self.run_dir, self.database.as_deref()),
+        };
         let Answer { report, missing } = runs.ask(&store(catalog), &query)?;
         let exit = missing.as_ref().map_or(Exit::Ok, |missing| {
-            eprintln!("error: {}", self.explain(missing, catalog));
+            eprintln!("error: {}", self.explain(missing, &report, catalog));
             Exit::NoMatch
         });
         for note in &report.notes {
@@ -81,26 +91,36 @@ impl History {
         Ok(if sound { exit } else { exit.max(Exit::Findings) })
     }
 
+    /// The URL of the shared history, if that is to be asked. Its environment form is read here
+    /// because a file that is named comes before it, and because help must not show it.
+    fn shared(&self, catalog: &Catalog) -> Option<String> {
+        if self.database.is_some() {
+            return None;
+        }
+        let named = self.history.clone().or_else(|| std::env::var("MAD_HISTORY").ok());
+        named.filter(|url| !url.is_empty()).or_else(|| catalog.config.history.url.clone())
+    }
+
     fn show(&self, report: &HistoryReport) -> Result<()> {
         if report.series.is_empty() && report.without_numbers.is_empty() {
-            eprintln!("no measurements below {}: mad benchmark", report.run_dir.display());
+            eprintln!("no measurements {}: mad benchmark", place(report));
         }
         print(&if self.model.is_some() { detail(report) } else { overview(report) })
     }
 
     /// Says what is there instead of what was asked for.
-    fn explain(&self, missing: &Missing, catalog: &Catalog) -> String {
-        let place = self.run_dir.display();
+    fn explain(&self, missing: &Missing, report: &HistoryReport, catalog: &Catalog) -> String {
+        let place = place(report);
         let model = self.model.as_deref().unwrap_or("any model");
         match missing {
             Missing::MachineClass(known) => {
                 let class = self.machine_class.as_deref().unwrap_or_default();
                 let known = known.join(", ");
-                format!("no run below {place} measured {model} on {class}; there are: {known}")
+                format!("no run {place} measured {model} on {class}; there are: {known}")
             }
             Missing::Model(_) if catalog.models.iter().any(|m| m.name == model) => {
                 let word = shell_words::quote(model);
-                format!("no run below {place} has measured {model} yet: mad benchmark {word}")
+                format!("no run {place} has measured {model} yet: mad benchmark {word}")
             }
             Missing::Model(known) => {
                 let entries = catalog.models.iter().map(|m| m.name.as_str());
@@ -109,10 +129,16 @@ impl History {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "`mad history` lists what there is".to_owned(),
                 };
-                format!(
-                    "no run below {place} has measured `{model}`, and no entry is called so; {hint}"
-                )
+                format!("no run {place} has measured `{model}`, and no entry is called so; {hint}")
             }
         }
+    }
+}
+
+/// Where runs were looked for.
+fn place(report: &HistoryReport) -> String {
+    match &report.shared {
+        Some(shared) => format!("in {shared}"),
+        None => format!("below {}", report.run_dir.display()),
     }
 }

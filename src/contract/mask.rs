@@ -93,6 +93,9 @@ pub fn is_secret(name: &str) -> bool {
     name.contains("MAD_SECRET")
         || name == "MAD_DOCKERHUB_PASSWORD"
         || name == "HF_TOKEN"
+        // Of the shared history: the URL may hold the password.
+        || name == "MAD_HISTORY"
+        || name == "PGPASSWORD"
         || name == "HUGGING_FACE_HUB_TOKEN"
 }
 

@@ -3,19 +3,27 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rusqlite::ErrorCode;
 
 use super::ingest::ingest;
 use super::report::{HISTORY_SCHEMA, HistoryReport, baseline};
+use super::shared::SharedHistory;
 use super::store::{Index, IndexError};
 use crate::baseline::Store;
 
-/// The runs of a run directory, asked through their index.
+/// The runs of a run directory, asked through an index.
 #[derive(Debug, Clone)]
 pub struct History {
     base: PathBuf,
-    database: PathBuf,
+    index: Place,
+}
+
+/// Where the index is.
+#[derive(Debug, Clone)]
+enum Place {
+    File(PathBuf),
+    Shared(SharedHistory),
 }
 
 /// What is asked.
@@ -54,37 +62,72 @@ impl History {
     /// `history.sqlite` beside them.
     pub fn new(base: &Path, database: Option<&Path>) -> History {
         let database = database.map_or_else(|| base.join("history.sqlite"), Path::to_owned);
-        History { base: base.to_owned(), database }
+        History { base: base.to_owned(), index: Place::File(database) }
     }
 
-    /// Takes in what is new and answers `query`. An index that is damaged is moved aside and
+    /// The history of all runs in `shared`, which those below `base` are put into.
+    pub fn shared(base: &Path, shared: SharedHistory) -> History {
+        History { base: base.to_owned(), index: Place::Shared(shared) }
+    }
+
+    /// Takes in what is new and answers `query`. A file that is damaged is moved aside and
     /// made anew; one that is locked or cannot be written is replaced by one in memory, from
-    /// the records. The report says so.
+    /// the records. A shared history that cannot be written is asked without what is new here.
+    /// The report says so. Waits for the server of a shared history; not to be called from
+    /// asynchronous code.
     ///
     /// # Errors
     /// When the index is of a newer version or another program's, or cannot be rebuilt though
-    /// that was asked for.
+    /// that was asked for; when a shared history cannot be read, or is to be rebuilt.
     pub fn ask(&self, store: &Store, query: &Query) -> Result<Answer> {
-        let mut notes = Vec::new();
-        if !self.database.exists() && !self.base.join("runs").exists() {
-            return Ok(self.answer(Index::in_memory()?, store, query, notes)?);
+        match &self.index {
+            Place::File(database) => self.ask_file(database, store, query),
+            Place::Shared(shared) => self.ask_shared(shared, store, query),
         }
-        let (trouble, error) = match self.ask_file(store, query, &notes) {
+    }
+
+    fn ask_shared(&self, shared: &SharedHistory, store: &Store, query: &Query) -> Result<Answer> {
+        ensure!(
+            !query.rebuild,
+            "a shared history has what other machines measured, and is not rebuilt from the \
+             records of one; --rebuild is for the index of this machine"
+        );
+        let mut index = Index::shared(shared)?;
+        let problems = match ingest(&mut index, &self.base) {
+            Ok(problems) => problems,
+            // What is there can be told; what is missing is no small matter.
+            Err(e @ IndexError::Unwritable { .. }) => {
+                vec![format!("{e}; what is new below {} is not in it", self.base.display())]
+            }
+            Err(e) => return Err(e.into()),
+        };
+        Ok(self.answer(index, store, query, Vec::new(), problems)?)
+    }
+
+    fn ask_file(&self, database: &Path, store: &Store, query: &Query) -> Result<Answer> {
+        let mut notes = Vec::new();
+        if !database.exists() && !self.base.join("runs").exists() {
+            return Ok(self.take_in(Index::in_memory()?, store, query, notes)?);
+        }
+        let open = |notes: &[String]| {
+            self.take_in(Index::open(database, query.rebuild)?, store, query, notes.to_vec())
+        };
+        let (trouble, error) = match open(&notes) {
             Ok(answer) => return Ok(answer),
             Err(IndexError::Sql(e)) => (Trouble::of(&e), e),
             Err(e) => return Err(e.into()),
         };
-        let path = self.database.display();
+        let path = database.display();
         match trouble {
             Trouble::Damaged => {
-                let aside = move_aside(&self.database)
+                let aside = move_aside(database)
                     .with_context(|| format!("{path} is damaged ({error}), and must go"))?;
                 notes.push(format!(
                     "{path} is damaged ({error}): moved to {}, and made anew from the records; \
                      what it knew of runs that were removed is not in the new one",
                     aside.display()
                 ));
-                let anew = self.ask_file(store, query, &notes);
+                let anew = open(&notes);
                 return anew.with_context(|| format!("cannot make {path} anew"));
             }
             _ if query.rebuild => bail!("cannot rebuild {path}: {error}"),
@@ -96,20 +139,18 @@ impl History {
             )),
             Trouble::Other => return Err(error).with_context(|| format!("cannot use {path}")),
         }
-        Ok(self.answer(Index::in_memory()?, store, query, notes)?)
+        Ok(self.take_in(Index::in_memory()?, store, query, notes)?)
     }
 
-    fn ask_file(
+    fn take_in(
         &self,
+        mut index: Index,
         store: &Store,
         query: &Query,
-        notes: &[String],
+        notes: Vec<String>,
     ) -> Result<Answer, IndexError> {
-        let mut index = Index::open(&self.database)?;
-        if query.rebuild {
-            index.clear()?;
-        }
-        self.answer(index, store, query, notes.to_vec())
+        let problems = ingest(&mut index, &self.base)?;
+        self.answer(index, store, query, notes, problems)
     }
 
     fn answer(
@@ -118,11 +159,12 @@ impl History {
         store: &Store,
         query: &Query,
         notes: Vec<String>,
+        problems: Vec<String>,
     ) -> Result<Answer, IndexError> {
-        let problems = ingest(&mut index, &self.base)?;
         let mut report = HistoryReport {
             schema: HISTORY_SCHEMA.to_owned(),
             run_dir: self.base.clone(),
+            shared: index.place(),
             runs: index.runs()?,
             series: Vec::new(),
             without_numbers: Vec::new(),

@@ -1,6 +1,6 @@
 //! From the records of run directories into the index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -27,7 +27,7 @@ const BATCH: usize = 100;
 /// # Errors
 /// When the index cannot be read or written.
 pub(super) fn ingest(index: &mut Index, base: &Path) -> Result<Vec<String>, IndexError> {
-    let known: HashMap<String, String> =
+    let known: HashSet<(String, String)> =
         index.signatures()?.into_iter().map(|(id, signature)| (slug(&id), signature)).collect();
     let (runs, mut problems) = run_directories(base);
     let mut batch = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn ingest(index: &mut Index, base: &Path) -> Result<Vec<String>, Inde
         if !dir.join("run.json").is_file() {
             continue;
         }
-        let known = known.get(name).map(String::as_str);
+        let known = |signature: &str| known.contains(&(name.clone(), signature.to_owned()));
         match read_if_changed(&dir, name, known, &mut problems) {
             Ok(run) => batch.extend(run),
             Err(e) => problems.push(format!("{e:#}")),
@@ -72,12 +72,12 @@ fn run_directories(base: &Path) -> (Vec<String>, Vec<String>) {
 fn read_if_changed(
     dir: &Path,
     name: &str,
-    known: Option<&str>,
+    known: impl Fn(&str) -> bool,
     problems: &mut Vec<String>,
 ) -> Result<Option<RunRows>> {
     let files = attempts(dir).with_context(|| format!("cannot list {}", dir.display()))?;
     let signature = signature(dir, &files);
-    if known == Some(signature.as_str()) {
+    if known(&signature) {
         return Ok(None);
     }
     let path = dir.join("run.json");
@@ -89,13 +89,14 @@ fn read_if_changed(
         record.id
     );
     let started = second(&record.started).with_context(|| time_trouble(&path, &record.started))?;
+    let host = record.machine.hostname;
     let before = problems.len();
     let mut measurements = Vec::new();
     // Of each entry, what came before the attempt at hand.
     let mut since: HashMap<&Path, String> = HashMap::new();
     for file in &files {
         let since = since.entry(&file.entry).or_insert_with(|| started.clone());
-        match measured(file, since, problems) {
+        match measured(file, &host, since, problems) {
             Ok(measured) => {
                 measured.iter().for_each(|m| since.clone_from(&m.point.started));
                 measurements.extend(measured);
@@ -104,7 +105,7 @@ fn read_if_changed(
         }
     }
     let signature = if problems.len() == before { signature } else { String::new() };
-    Ok(Some(RunRows { id: record.id, started, signature, measurements }))
+    Ok(Some(RunRows { host, id: record.id, started, signature, measurements }))
 }
 
 /// What tells whether anything was added to a run: records are written once, so the number,
@@ -122,9 +123,11 @@ fn signature(dir: &Path, files: &[AttemptFiles]) -> String {
     format!("{count} {bytes} {newest}")
 }
 
-/// What an attempt measured; none if it was not meant to. `since` is what came before it.
+/// What an attempt measured; none if it was not meant to. `since` is what came before it
+/// on `host`.
 fn measured(
     file: &AttemptFiles,
+    host: &str,
     since: &str,
     problems: &mut Vec<String>,
 ) -> Result<Option<Measured>> {
@@ -174,6 +177,7 @@ fn measured(
     times.extend(m.executions.iter().filter_map(|e| second(&e.started)));
     let point = Point {
         run: m.run.clone(),
+        host: host.to_owned(),
         attempt: m.attempt,
         started,
         engine: m.engine.clone(),

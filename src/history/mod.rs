@@ -1,7 +1,8 @@
 //! Past runs, and what changed.
 //!
 //! [`History`] answers questions from an index of the records of all runs, which it keeps up to
-//! date: one SQLite file beside them that can always be made anew. A [`HistoryReport`] has, for
+//! date: one SQLite file beside them that can always be made anew, or a PostgreSQL database
+//! that the machines of a team share ([`SharedHistory`]). A [`HistoryReport`] has, for
 //! each metric, where its level shifted and stayed shifted ([`change_points`]), and how it
 //! drifts since ([`trend`]); both are pure functions over one metric's values, oldest first.
 //!
@@ -43,6 +44,7 @@ mod ingest;
 mod properties;
 mod report;
 mod segmentation;
+mod shared;
 mod store;
 mod text;
 mod timeline;
@@ -56,6 +58,7 @@ pub use changepoint::{
 pub use report::{
     AcceptedRun, Entry, Group, HISTORY_SCHEMA, HistoryReport, Level, Series, Shift, WithoutNumbers,
 };
+pub use shared::{SharedHistory, SharedHistoryError};
 pub use store::{IndexError, VERSION};
 pub use text::{detail, overview};
 pub use trend::{LEAST_TREND, Slope, TREND_CONFIDENCE, TREND_WINDOW, Trend, trend};

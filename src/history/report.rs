@@ -21,6 +21,8 @@ pub struct HistoryReport {
     pub schema: String,
     /// Where the runs are.
     pub run_dir: PathBuf,
+    /// The shared history that was asked, if one was: its server and database.
+    pub shared: Option<String>,
     /// Runs in the index, of any model.
     pub runs: u32,
     /// One per model, metric, unit, class of machines, number of GPUs and precision.
@@ -135,6 +137,8 @@ pub struct AcceptedRun {
 pub struct Entry {
     /// The run.
     pub run: String,
+    /// Name of the machine.
+    pub host: String,
     /// Which attempt within it.
     pub attempt: u32,
     /// Start, RFC 3339, UTC.
@@ -257,6 +261,7 @@ impl Timeline {
             let value = found.map(|at| &values[at]);
             Entry {
                 run: point.run.clone(),
+                host: point.host.clone(),
                 attempt: point.attempt,
                 started: point.started.clone(),
                 value: value.map(|v| v.median),

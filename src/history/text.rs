@@ -230,6 +230,7 @@ mod tests {
     fn entry(value: Option<f64>) -> Entry {
         Entry {
             run: String::new(),
+            host: String::new(),
             attempt: 1,
             started: String::new(),
             value,

@@ -8,6 +8,8 @@ use crate::baseline::Key;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {
     pub(super) run: String,
+    /// Name of the machine.
+    pub(super) host: String,
     pub(super) attempt: u32,
     /// Start, RFC 3339, UTC, whole seconds: sorts as text.
     pub(super) started: String,

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::columns::Columns;
 use super::text::{directions, origins};
 use super::{Origin, Report, Row, Summary};
 
@@ -28,9 +29,8 @@ struct Data<'a> {
     compared: bool,
     results: &'a Origin,
     summary: &'a Summary,
-    rows: &'a [Row],
-    /// For each log, where the link leads, in the order of the rows.
-    links: Vec<Vec<String>>,
+    count: usize,
+    rows: Columns<'a>,
 }
 
 /// The page. `beside` is the directory it will be in, from where logs are linked.
@@ -44,12 +44,10 @@ pub fn html(report: &Report, beside: &Path) -> Result<String> {
         compared: report.compared_to.is_some(),
         results: &report.results,
         summary: &report.summary,
-        rows: rows.as_deref().unwrap_or(&report.rows),
-        links: report
-            .rows
-            .iter()
-            .map(|r| r.logs.iter().map(|l| link(l, beside)).collect())
-            .collect(),
+        count: report.rows.len(),
+        rows: Columns::new(rows.as_deref().unwrap_or(&report.rows), |row| {
+            row.logs.iter().map(|log| (log.display().to_string(), link(log, beside))).collect()
+        }),
     };
     // Within a script element only `<` could begin something else.
     let data = serde_json::to_string(&data)?.replace('<', "\\u003c");

@@ -7,6 +7,7 @@
 
 mod build;
 mod collect;
+mod columns;
 mod compare;
 mod csv_file;
 mod headline;

@@ -204,7 +204,7 @@ pub struct Point {
 }
 
 /// How a measurement ended, in the words of perf.csv.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// With a number.
@@ -296,7 +296,7 @@ impl From<Outcome> for Conclusion {
 }
 
 /// How the direction of a metric is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Knowledge {
     /// The entry says so (`regress.metrics.<metric>.direction`).

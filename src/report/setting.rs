@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a number was measured with, as far as its source says; an empty part is unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Setting {
     /// GPUs of all nodes.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -5,6 +5,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 mod hostile;
+mod past;
 mod process;
 mod read;
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use hostile::{HOSTILE, hostile};
+pub use past::{Past, SCRIPT, noise, stepped};
 pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
 pub use read::{check, json_file, redact};
 

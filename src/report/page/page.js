@@ -1,9 +1,21 @@
 "use strict";
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
-const { rows, compared, summary } = data;
+const { compared, summary } = data;
 const byId = id => document.getElementById(id);
 const PER_PAGE = 100;
+
+// The data are columns; a row reads its values when it is asked for them, because most never are.
+class Row {
+  constructor(at) { this.at = at; }
+}
+for (const [name, column] of Object.entries(data.rows)) {
+  const get = column.of
+    ? function () { return column.of[column.at[this.at]] ?? undefined; }
+    : function () { return column[this.at] ?? undefined; };
+  Object.defineProperty(Row.prototype, name, { get });
+}
+const rows = Array.from({ length: data.count }, (_, at) => new Row(at));
 
 // An element with text and attributes; whatever comes from the data is text.
 function make(name, attributes = {}, ...children) {
@@ -64,9 +76,9 @@ const columns = [
   { id: "status", title: "Status", text: row => row.status },
   compared && { id: "before", title: "Before", value: row => row.baseline, cell: row => number(row.baseline) },
   { id: "value", title: compared ? "Now" : "Value", value: row => row.value, cell: shown },
-  !compared && rows.some(row => row.baseline !== undefined) &&
+  !compared && data.rows.baseline.length &&
     { id: "baseline", title: "Baseline", value: row => row.baseline, cell: row => number(row.baseline) },
-  (compared || rows.some(row => row.change !== undefined)) &&
+  (compared || data.rows.change.length) &&
     { id: "change", title: "Change", value: row => row.change, cell: row => percent(row.change) },
   { id: "better", title: "Better", text: row => (row.metric ? BETTER[row.better] : "") },
   { id: "verdict", title: "Verdict", text: verdict },
@@ -270,8 +282,8 @@ function detail(at) {
   say("Host", row.setting?.host ?? "");
   if (row.values) say(compared ? "Numbers" : "Executions", row.values.map(number).join(", "));
   for (const note of row.notes ?? []) say("Note", note);
-  const logs = (row.logs ?? []).map((log, i) =>
-    make("a", { href: data.links[at][i], title: log }, log.split("/").slice(-3).join("/")));
+  const logs = (row.logs ?? []).map(([log, href]) =>
+    make("a", { href, title: log }, log.split("/").slice(-3).join("/")));
   say("Logs", ...logs.flatMap((link, i) => (i ? ["\n", link] : [link])));
   const both = make("div", { class: "both" });
   if (row.value !== undefined || row.history) both.append(figure(row));
