@@ -28,11 +28,13 @@ pub enum Document {
     Report,
     /// `mad history --json`.
     History,
+    /// `mad diagnose --json`.
+    Diagnosis,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 10] = [
+    pub const ALL: [Document; 11] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -43,6 +45,7 @@ impl Document {
         Document::Manifest,
         Document::Report,
         Document::History,
+        Document::Diagnosis,
     ];
 
     /// Its word on the command line and in file names.
@@ -58,6 +61,7 @@ impl Document {
             Document::Manifest => "manifest",
             Document::Report => "report",
             Document::History => "history",
+            Document::Diagnosis => "diagnosis",
         }
     }
 }
@@ -75,6 +79,7 @@ pub fn text(document: Document) -> String {
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
         Document::History => schema_for!(crate::history::HistoryReport),
+        Document::Diagnosis => schema_for!(crate::profile::Diagnosis),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -5,6 +5,7 @@ mod baseline;
 mod benchmark;
 mod build;
 mod clean;
+mod diagnose;
 mod discover;
 mod history;
 mod machine;
@@ -123,6 +124,8 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Summarise results, or compare them with earlier ones
     Report(report::Report),
+    /// Say what holds a workload back, from traces that exist
+    Diagnose(diagnose::Diagnose),
     /// Past runs, and what changed
     History(history::History),
     /// Describe this host, in the form that --machine reads
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),
         Command::Report(c) => c.run(global),
+        Command::Diagnose(c) => c.run(global),
         Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),

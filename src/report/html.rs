@@ -114,7 +114,7 @@ fn list(page: &mut String, class: &str, items: &[String]) {
 }
 
 /// Text in HTML, also in a quoted attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -23,6 +23,7 @@ mod source;
 mod text;
 
 pub use collect::{HISTORY, SERIES_MAX};
+pub(crate) use html::escape;
 pub use html::html;
 pub use markdown::{MARKDOWN_MAX, markdown};
 pub use model::{

@@ -1,0 +1,101 @@
+//! `mad diagnose`: what existing traces say.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::{Exit, Global, print};
+use crate::profile::{self, Diagnosis};
+use crate::record::write_atomically;
+
+/// Say what holds a workload back, from traces that exist. Runs nothing.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Reads what rocprofv3 (CSV, rocpd), rocm_trace_lite, RPD, Nsight Systems (SQLite, `nsys stats`
+CSV) and PyTorch's profiler (chrome trace, gzip too) wrote, and logs of NCCL and RCCL. The
+content says what a file is. Of a directory, the format that says most is read.
+
+Exit status:
+  0 ok · 1 a file is damaged, or there is no kernel in it · 4 nothing that can be diagnosed
+
+Examples:
+  mad diagnose rocprof_output/               a directory: says which files it took
+  mad diagnose trace.json.gz --top 20
+  mad diagnose trace.db -o diagnosis.html    a page with a bar chart")]
+pub(super) struct Diagnose {
+    /// A file that a profiler wrote, or a directory with such files
+    path: PathBuf,
+    /// How it is written [default: what the ending of FILE says, otherwise text]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write it to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Kernels in the text
+    #[arg(long, value_name = "N", default_value = "10")]
+    top: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Html,
+    Svg,
+}
+
+impl Format {
+    fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()? {
+            "json" => Some(Format::Json),
+            "html" | "htm" => Some(Format::Html),
+            "svg" => Some(Format::Svg),
+            _ => None,
+        }
+    }
+}
+
+impl Diagnose {
+    pub(super) fn run(&self, global: &Global) -> Result<Exit> {
+        let diagnosis = profile::diagnose(&self.path)?;
+        let output = self.output.as_deref();
+        let format = match self.format.or_else(|| output.and_then(Format::of)) {
+            Some(format) => format,
+            None if global.json && output.is_none() => Format::Json,
+            None => Format::Text,
+        };
+        let json = || serde_json::to_string_pretty(&diagnosis).map(|json| json + "\n");
+        let written = match format {
+            Format::Text => profile::text(&diagnosis, self.top),
+            Format::Json => json()?,
+            Format::Html => profile::html(&diagnosis),
+            Format::Svg => profile::svg(&diagnosis),
+        };
+        match output {
+            Some(path) => write_atomically(path, written.as_bytes())?,
+            None if global.json => {}
+            None => print(&written)?,
+        }
+        match output {
+            _ if global.json => print(&json()?)?,
+            Some(path) if !global.quiet => {
+                print(&format!("{}\nwritten to {}\n", diagnosis.headline(), path.display()))?;
+            }
+            _ => {}
+        }
+        Ok(exit_of(&diagnosis))
+    }
+}
+
+/// What is damaged, or says nothing, is no success.
+fn exit_of(diagnosis: &Diagnosis) -> Exit {
+    for problem in &diagnosis.problems {
+        eprintln!("error: {problem}");
+    }
+    let says_something = diagnosis.kernels.is_some() || diagnosis.communication.is_some();
+    if !says_something && diagnosis.problems.is_empty() {
+        eprintln!("error: there is no kernel in {}", diagnosis.path.display());
+    }
+    if says_something && diagnosis.problems.is_empty() { Exit::Ok } else { Exit::Findings }
+}

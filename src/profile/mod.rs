@@ -1,0 +1,25 @@
+//! Traces → Hotspots → Bottleneck: what profilers wrote, and what it means.
+//!
+//! [`diagnose`] reads files of any profiler that is known ([`Format`]) one activity at a
+//! time, so that a trace of many gigabytes takes little memory. [`rules`] has the rules and
+//! their thresholds; [`text`], [`svg`] and [`html`] are forms of the answer.
+
+mod diagnosis;
+mod intervals;
+mod kind;
+mod picture;
+mod read;
+pub mod rules;
+mod source;
+mod text;
+mod trace;
+
+pub use diagnosis::{
+    DeviceShare, Diagnosis, Gaps, GpuUse, Hotspot, KernelSums, KindShare, SCHEMA, diagnose,
+};
+pub use kind::Kind;
+pub use picture::{html, svg};
+pub use read::{Collective, CommunicationLog, Format};
+pub use rules::{Bottleneck, Rule, RuleCheck};
+pub use source::{LeftOut, Source};
+pub use text::text;
