@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::entry::Lever;
 use crate::diagnostic::{Diagnostic, Place};
 
 /// Name of the file, beside `models.json`.
@@ -27,6 +28,8 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// How sure a red run must be.
     pub gate: GateConfig,
+    /// What may be tried to make entries faster, beside what the program knows.
+    pub levers: Vec<Lever>,
 }
 
 /// The `[gate]` table.
@@ -155,6 +158,8 @@ impl Config {
             let place = Place::span(CONFIG_FILE, text, start..start + key.len());
             problems.push(Diagnostic::error("MAD003", place, format!("`{key}` must be {what}")));
         };
+        let levers: Vec<String> =
+            self.levers.iter().flat_map(crate::profile::levers::problems).collect();
         if d.samples == Some(0) {
             complain("samples", "1 or more");
         }
@@ -173,6 +178,11 @@ impl Config {
         }
         if !is_limit(self.catalog.python_timeout) {
             complain("python_timeout", "0 (never) or a number of seconds");
+        }
+        for message in levers {
+            let start = text.find("levers").unwrap_or(0);
+            let place = Place::span(CONFIG_FILE, text, start..start + "levers".len());
+            problems.push(Diagnostic::error("MAD003", place, message));
         }
     }
 }

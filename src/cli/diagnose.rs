@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Global, print};
+use super::{Exit, Global, load, print};
+use crate::catalog::CONFIG_FILE;
+use crate::profile::levers::{Catalogs, DetectedStack, Stack, detect};
 use crate::profile::{self, Diagnosis};
 use crate::record::write_atomically;
 
@@ -22,6 +24,7 @@ Exit status:
 Examples:
   mad diagnose rocprof_output/               a directory: says which files it took
   mad diagnose trace.json.gz --top 20
+  mad diagnose trace.db --model pyt_vllm_qwen3-8b   with the levers of its stack and its own
   mad diagnose trace.db -o diagnosis.html    a page with a bar chart")]
 pub(super) struct Diagnose {
     /// A file that a profiler wrote, or a directory with such files
@@ -32,6 +35,12 @@ pub(super) struct Diagnose {
     /// Write it to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The entry that was profiled: its stack and its own levers count
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// The software it is built on, instead of what the entry says
+    #[arg(long, value_enum)]
+    stack: Option<Stack>,
     /// Kernels in the text
     #[arg(long, value_name = "N", default_value = "10")]
     top: usize,
@@ -58,7 +67,7 @@ impl Format {
 
 impl Diagnose {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
-        let diagnosis = profile::diagnose(&self.path)?;
+        let diagnosis = self.with_levers(profile::diagnose(&self.path)?, global)?;
         let output = self.output.as_deref();
         let format = match self.format.or_else(|| output.and_then(Format::of)) {
             Some(format) => format,
@@ -85,6 +94,38 @@ impl Diagnose {
             _ => {}
         }
         Ok(exit_of(&diagnosis))
+    }
+}
+
+impl Diagnose {
+    fn with_levers(&self, diagnosis: Diagnosis, global: &Global) -> Result<Diagnosis> {
+        // Traces are also diagnosed where there is no catalog.
+        let needed = self.model.is_some() || global.root.join(CONFIG_FILE).exists();
+        let catalog = needed.then(|| load(global));
+        let model = match (&self.model, catalog) {
+            (Some(name), Some(catalog)) => {
+                let models = catalog.select(&[name])?;
+                if let [first, second, ..] = &models[..] {
+                    bail!(
+                        "`{name}` is several entries ({}, {}…): name one",
+                        first.name,
+                        second.name
+                    );
+                }
+                models.into_iter().next()
+            }
+            _ => None,
+        };
+        let stack = match (self.stack, catalog.zip(model.as_ref())) {
+            (Some(stack), _) => DetectedStack { stack, because: "as --stack says".to_owned() },
+            (None, Some((catalog, model))) => detect(catalog, model),
+            (None, None) => DetectedStack {
+                stack: Stack::Generic,
+                because: "any; --model or --stack says more".to_owned(),
+            },
+        };
+        let config = catalog.map(|c| &c.config);
+        diagnosis.with_levers(stack, Catalogs { config, model: model.as_ref() })
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intervals::Union;
 use super::kind::Kind;
+use super::levers::{self, Catalogs, DetectedStack, Suggestion};
 use super::read::{self, CommunicationLog, Format};
 use super::rules::{self, Bottleneck, Numbers, RuleCheck, percent};
 use super::source::{self, LeftOut, Source};
@@ -44,6 +45,10 @@ pub struct Diagnosis {
     pub hotspots: Vec<Hotspot>,
     /// What logs of NCCL or RCCL say.
     pub communication: Option<CommunicationLog>,
+    /// The software that the workload is built on, as far as it is known.
+    pub stack: Option<DetectedStack>,
+    /// What may be tried, and what speaks for it.
+    pub levers: Vec<Suggestion>,
     /// Files that were read.
     pub sources: Vec<Source>,
     /// Files that were not.
@@ -201,6 +206,8 @@ pub fn diagnose(path: &Path) -> Result<Diagnosis> {
         hotspots: hotspots(&kernels),
         kernels: sums,
         communication: (!log.is_empty()).then_some(log),
+        stack: None,
+        levers: Vec::new(),
         sources,
         left_out: found.left_out,
         problems,
@@ -337,6 +344,22 @@ fn hotspots(kernels: &[Kernel]) -> Vec<Hotspot> {
 }
 
 impl Diagnosis {
+    /// The share of these kinds of the time of all kernels.
+    pub(super) fn share_of(&self, kinds: &[Kind]) -> f64 {
+        let all = self.kernels.iter().flat_map(|sums| &sums.kinds);
+        all.filter(|k| kinds.contains(&k.kind)).map(|k| k.share).sum()
+    }
+
+    /// Adds what may be tried.
+    ///
+    /// # Errors
+    /// Never: see [`levers::shipped`].
+    pub fn with_levers(mut self, stack: DetectedStack, of: Catalogs<'_>) -> Result<Diagnosis> {
+        self.levers = levers::suggest(&self, stack.stack, of)?;
+        self.stack = Some(stack);
+        Ok(self)
+    }
+
     /// The answer in one line.
     pub fn headline(&self) -> String {
         let busy = self.gpu.as_ref().map(|g| format!("GPU busy {}", percent(g.busy_share)));

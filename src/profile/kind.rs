@@ -50,6 +50,11 @@ impl Kind {
         }
     }
 
+    /// The kind that is called `word`.
+    pub fn of_word(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
     /// The kind of a kernel of this name. The first row of the table with a part of the
     /// name in it decides.
     pub fn of(name: &str) -> Kind {

@@ -2,11 +2,12 @@
 //!
 //! [`diagnose`] reads files of any profiler that is known ([`Format`]) one activity at a
 //! time, so that a trace of many gigabytes takes little memory. [`rules`] has the rules and
-//! their thresholds; [`text`], [`svg`] and [`html`] are forms of the answer.
+//! their thresholds, and [`levers`] what may be tried; [`text`], [`svg`] and [`html`] are forms of the answer.
 
 mod diagnosis;
 mod intervals;
 mod kind;
+pub mod levers;
 mod picture;
 mod read;
 pub mod rules;

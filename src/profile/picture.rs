@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::diagnosis::Diagnosis;
 use super::rules::percent;
-use super::text::{duration, number};
+use super::text::{duration, number, remarks};
 use crate::report::escape;
 
 const STYLE: &str = include_str!("picture.css");
@@ -170,6 +170,24 @@ pub fn html(d: &Diagnosis) -> String {
                 spot.calls,
                 number(spot.mean_us),
                 xml(&spot.name)
+            );
+        }
+        page.push_str("</table></div>\n");
+    }
+    if let Some(stack) = d.stack.as_ref().filter(|_| !d.levers.is_empty()) {
+        let title = format!("Levers for {} ({})", stack.stack.word(), stack.because);
+        let _ = write!(page, "<h2>{}</h2><div class=\"wide\"><table>", xml(&title));
+        page.push_str("<tr><th>lever</th><th>values</th><th>why</th><th>evidence</th></tr>");
+        for suggestion in &d.levers {
+            let lever = &suggestion.lever;
+            let _ = write!(
+                page,
+                "<tr><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td></tr>",
+                xml(&lever.name),
+                xml(&lever.values.join(", ")),
+                xml(&lever.why),
+                xml(&remarks(lever)),
+                xml(&suggestion.evidence)
             );
         }
         page.push_str("</table></div>\n");

@@ -177,7 +177,8 @@ pub fn table() -> Vec<Rule> {
 
 /// A share as people read it.
 pub(super) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
+    // A sum of nothing is -0.
+    let percent = share * 100.0 + 0.0;
     if percent != 0.0 && percent < 9.95 && (percent - percent.round()).abs() > 0.05 {
         format!("{percent:.1} %")
     } else {

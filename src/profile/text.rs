@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Diagnosis;
 use super::rules::percent;
+use crate::catalog::Lever;
 use crate::results::Table;
 
 /// Width of a kernel's name; names of templates go on for kilobytes.
@@ -76,12 +77,46 @@ pub fn text(diagnosis: &Diagnosis, top: usize) -> String {
         let concludes = rule.concludes.word();
         let _ = writeln!(out, "  {} {mark:<3} {}  {word} {concludes}", rule.rule, rule.evidence);
     }
+    if let Some(stack) = &d.stack
+        && !d.levers.is_empty()
+    {
+        let _ = writeln!(out, "\nlevers for {} ({}):", stack.stack.word(), stack.because);
+        for suggestion in &d.levers {
+            let lever = &suggestion.lever;
+            let values = lever.values.join(", ");
+            let _ = writeln!(out, "  {} = {values}{}", lever.name, remarks(lever));
+            if !lever.why.is_empty() {
+                let _ = writeln!(out, "      {}", lever.why);
+            }
+            let _ = writeln!(out, "      because: {}", suggestion.evidence);
+        }
+    }
     list(&mut out, "notes", &d.notes);
     let left_out: Vec<String> =
         d.left_out.iter().map(|l| format!("{}: {}", l.path.display(), l.why)).collect();
     list(&mut out, "not read", &left_out);
     list(&mut out, "problems", &d.problems);
     out
+}
+
+/// What one must know before a lever is tried.
+pub(super) fn remarks(lever: &Lever) -> String {
+    let mut remarks = Vec::new();
+    if lever.numerics {
+        remarks.push("may change the answer".to_owned());
+    }
+    match lever.warmup {
+        0 => {}
+        1 => remarks.push("the first execution does not count".to_owned()),
+        n => remarks.push(format!("the first {n} executions do not count")),
+    }
+    if !lever.conflicts.is_empty() {
+        remarks.push(format!("not with {}", lever.conflicts.join(", ")));
+    }
+    if let Some(file) = &lever.file {
+        remarks.push(format!("in {file}"));
+    }
+    if remarks.is_empty() { String::new() } else { format!("  ({})", remarks.join("; ")) }
 }
 
 fn list(out: &mut String, title: &str, items: &[String]) {

@@ -3,12 +3,13 @@
 mod broken;
 #[path = "../common/mod.rs"]
 mod common;
+mod lever;
 mod traces;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use mad_harness::profile::{Bottleneck, Diagnosis, diagnose, rules};
+use mad_harness::profile::{Bottleneck, Diagnosis, diagnose, levers, rules};
 use serde_json::Value;
 
 use common::{Fixture, Ran};
@@ -170,25 +171,61 @@ fn files_of_several_ranks_are_several_gpus() {
 /// The table in the guide is the one that is compared with.
 #[test]
 fn the_guide_has_the_rules() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnose.md");
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let (begin, end) = ("<!-- rules -->\n", "<!-- /rules -->");
-    let (before, rest) = text.split_once(begin).expect("a place for the rules");
-    let (_, after) = rest.split_once(end).expect("the end of the rules");
     let mut table = "| | when | bottleneck | why |\n|---|---|---|---|\n".to_owned();
     for rule in rules::table() {
         let (n, when, why) = (rule.rule, rule.when, rule.why);
         let _ = writeln!(table, "| {n} | {when} | {} | {why} |", rule.concludes.word());
     }
+    generated("docs/diagnose.md", "rules", &table);
+}
+
+#[test]
+fn the_guide_has_the_levers() {
+    let mut table = "| stack | lever | values | targets | needs | remarks | why |\n\
+                     |---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for lever in levers::shipped().expect("the levers") {
+        let mut remarks = Vec::new();
+        if lever.numerics {
+            remarks.push("**may change the answer**".to_owned());
+        }
+        if lever.warmup > 0 {
+            remarks.push(format!("warm-up {}", lever.warmup));
+        }
+        if !lever.conflicts.is_empty() {
+            remarks.push(format!("not with `{}`", lever.conflicts.join("`, `")));
+        }
+        remarks.extend(lever.file.iter().map(|file| format!("in `{file}`")));
+        let values: Vec<String> =
+            lever.values.iter().map(|v| format!("`{v}`").replace("``", "(no value)")).collect();
+        let _ = writeln!(
+            table,
+            "| {} | `{}` | {} | {} | {} | {} | {} |",
+            lever.stacks.join(", "),
+            lever.name,
+            values.join(", "),
+            lever.targets.join(", "),
+            lever.needs.unwrap_or_default(),
+            remarks.join("; "),
+            lever.why
+        );
+    }
+    generated("docs/levers.md", "levers", &table);
+}
+
+/// A page has `table` between its marks; `MAD_UPDATE=1` writes it there.
+fn generated(page: &str, mark: &str, table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let (before, rest) = text.split_once(&begin).expect("a place for the table");
+    let (_, after) = rest.split_once(&end).expect("the end of the table");
     let wanted = format!("{before}{begin}{table}{end}{after}");
     if std::env::var_os("MAD_UPDATE").is_some() {
         std::fs::write(&path, &wanted).expect("written");
         return;
     }
-    assert!(
-        text == wanted,
-        "docs/diagnose.md has other rules: MAD_UPDATE=1 cargo test --test diagnose"
-    );
+    assert!(text == wanted, "{page} is out of date: MAD_UPDATE=1 cargo test --test diagnose");
 }
 
 fn fixture_write(dir: &Path, name: &str, text: &str) {
