@@ -15,7 +15,8 @@ use crate::record::write_atomically;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Reads what rocprofv3 (CSV, rocpd), rocm_trace_lite, RPD, Nsight Systems (SQLite, `nsys stats`
-CSV) and PyTorch's profiler (chrome trace, gzip too) wrote, and logs of NCCL and RCCL. The
+CSV) and PyTorch's profiler (chrome trace, gzip too) wrote, logs of NCCL and RCCL, and what
+`mad profile` sampled. The
 content says what a file is. Of a directory, the format that says most is read.
 
 Exit status:
@@ -130,11 +131,13 @@ impl Diagnose {
 }
 
 /// What is damaged, or says nothing, is no success.
-fn exit_of(diagnosis: &Diagnosis) -> Exit {
+pub(super) fn exit_of(diagnosis: &Diagnosis) -> Exit {
     for problem in &diagnosis.problems {
         eprintln!("error: {problem}");
     }
-    let says_something = diagnosis.kernels.is_some() || diagnosis.communication.is_some();
+    let says_something = diagnosis.kernels.is_some()
+        || diagnosis.communication.is_some()
+        || diagnosis.host.is_some();
     if !says_something && diagnosis.problems.is_empty() {
         eprintln!("error: there is no kernel in {}", diagnosis.path.display());
     }

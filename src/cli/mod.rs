@@ -10,6 +10,7 @@ mod discover;
 mod history;
 mod machine;
 mod plan;
+mod profile;
 mod report;
 mod schema;
 mod selftest;
@@ -124,6 +125,8 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Summarise results, or compare them with earlier ones
     Report(report::Report),
+    /// Run an entry once with a profiler attached, and say what holds it back
+    Profile(profile::Profile),
     /// Say what holds a workload back, from traces that exist
     Diagnose(diagnose::Diagnose),
     /// Past runs, and what changed
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),
         Command::Report(c) => c.run(global),
+        Command::Profile(c) => c.run(global),
         Command::Diagnose(c) => c.run(global),
         Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),

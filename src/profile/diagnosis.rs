@@ -6,6 +6,7 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::host::HostUse;
 use super::intervals::Union;
 use super::kind::Kind;
 use super::levers::{self, Catalogs, DetectedStack, Suggestion};
@@ -45,6 +46,8 @@ pub struct Diagnosis {
     pub hotspots: Vec<Hotspot>,
     /// What logs of NCCL or RCCL say.
     pub communication: Option<CommunicationLog>,
+    /// What the processes did on the host, where that was sampled.
+    pub host: Option<HostUse>,
     /// The software that the workload is built on, as far as it is known.
     pub stack: Option<DetectedStack>,
     /// What may be tried, and what speaks for it.
@@ -154,7 +157,7 @@ pub fn diagnose(path: &Path) -> Result<Diagnosis> {
     let mut trace = Trace::default();
     let mut log = CommunicationLog::default();
     let (mut sources, mut problems, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let mut stated = Vec::new();
+    let (mut stated, mut host) = (Vec::new(), None);
     let mut groups: Vec<PathBuf> = Vec::new();
     for (path, format) in found.files {
         let group = group(&path, format);
@@ -170,6 +173,7 @@ pub fn diagnose(path: &Path) -> Result<Diagnosis> {
                 problems.extend(outcome.problem.map(|p| format!("{name}: {p}")));
                 notes.extend(outcome.notes.iter().map(|n| format!("{name}: {n}")));
                 stated.extend(outcome.stated_busy);
+                host = host.or(outcome.host);
             }
             Err(e) => problems.push(format!("{name}: {e:#}")),
         }
@@ -190,7 +194,7 @@ pub fn diagnose(path: &Path) -> Result<Diagnosis> {
     let busy = gpu.as_ref().map(|g| g.busy_share).or_else(|| stated.first().copied());
     let rules = match &sums {
         Some(sums) => rules::judge(&numbers(sums, busy, gpu.as_ref())),
-        None => Vec::new(),
+        None => host.as_ref().map(rules::judge_host).unwrap_or_default(),
     };
     let (bottleneck, because) = match rules.last() {
         Some(rule) => (rule.concludes, rule.evidence.clone()),
@@ -206,6 +210,7 @@ pub fn diagnose(path: &Path) -> Result<Diagnosis> {
         hotspots: hotspots(&kernels),
         kernels: sums,
         communication: (!log.is_empty()).then_some(log),
+        host,
         stack: None,
         levers: Vec::new(),
         sources,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::host::HostUse;
+
 /// What holds a workload back.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -66,6 +68,9 @@ const COLLECTIVES: f64 = 0.25;
 const DOMINANT: f64 = 0.55;
 /// Share of kernels of unknown kind that makes any answer a guess.
 const UNNAMED: f64 = 0.5;
+
+/// CPUs that the processes keep busy when they are what limits: most of one.
+const CPU_BUSY: f64 = 0.8;
 
 /// One rule, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -172,6 +177,27 @@ pub fn table() -> Vec<Rule> {
             "They do few operations per byte.",
         ),
         row(8, Mixed, "none of these".to_owned(), "No single change helps much."),
+        row(
+            9,
+            Launch,
+            format!(
+                "only samples: the GPUs that are used are busy for less than {}",
+                percent(IDLE)
+            ),
+            "They wait for the host.",
+        ),
+        row(
+            10,
+            Compute,
+            format!("only samples: the processes keep {CPU_BUSY} CPUs or more busy"),
+            "A single thread that never waits is enough to limit a program.",
+        ),
+        row(
+            11,
+            Unknown,
+            "only samples: none of these".to_owned(),
+            "The processes wait, for a disk, a network or a clock; samples do not say for which.",
+        ),
     ]
 }
 
@@ -227,6 +253,24 @@ pub(super) fn judge(numbers: &Numbers) -> Vec<RuleCheck> {
         share("attention, elementwise, norms, copies", n.memory, "at least", DOMINANT),
     ));
     checks.push((8, true, "nothing dominates".to_owned()));
+    up_to_the_one_that_holds(checks)
+}
+
+/// The rules for what was only sampled.
+pub(super) fn judge_host(host: &HostUse) -> Vec<RuleCheck> {
+    let mut checks = Vec::new();
+    if let Some(busy) = host.gpu_busy {
+        let evidence = format!("GPU busy {} (below {})", percent(busy), percent(IDLE));
+        checks.push((9, busy < IDLE, evidence));
+    }
+    let (busy, cpus) = (host.cpus_busy, host.cpus);
+    let evidence = format!("{busy:.2} of {cpus} CPUs busy (at least {CPU_BUSY})");
+    checks.push((10, busy >= CPU_BUSY, evidence));
+    checks.push((11, true, format!("the processes wait: {busy:.2} of {cpus} CPUs busy")));
+    up_to_the_one_that_holds(checks)
+}
+
+fn up_to_the_one_that_holds(checks: Vec<(u32, bool, String)>) -> Vec<RuleCheck> {
     let end = checks.iter().position(|(_, holds, _)| *holds).unwrap_or(checks.len() - 1);
     let rules = table();
     let check = |(rule, holds, evidence): (u32, bool, String)| RuleCheck {

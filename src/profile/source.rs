@@ -86,11 +86,11 @@ pub(super) fn find(path: &Path) -> Result<Found> {
 }
 
 /// Profilers write the same in several forms. One of them is read, the one that says
-/// most; logs of NCCL say something else and always count.
+/// most; logs of NCCL and samples say something else and always count.
 fn choose(files: &mut Vec<(PathBuf, Format)>, left_out: &mut Vec<LeftOut>) {
-    let best = files.iter().map(|(_, f)| *f).filter(|f| *f != Format::NcclLog).min();
+    let best = files.iter().map(|(_, f)| *f).filter(|f| !f.is_complement()).min();
     files.retain(|(path, format)| {
-        let taken = *format == Format::NcclLog || Some(*format) == best;
+        let taken = format.is_complement() || Some(*format) == best;
         if let (false, Some(best)) = (taken, best) {
             let why = format!("a {}; the {} says the same and more", format.label(), best.label());
             left_out.push(LeftOut { path: path.clone(), why });

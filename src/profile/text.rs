@@ -59,6 +59,30 @@ pub fn text(diagnosis: &Diagnosis, top: usize) -> String {
         }
         let _ = write!(out, "{table}");
     }
+    if let Some(host) = &d.host {
+        let _ = writeln!(
+            out,
+            "\n{:.2} of {} CPUs busy for {}, {:.0} MB of memory at most, {:.0} context switches per \
+             second asked for and {:.0} not, {} page faults from disk",
+            host.cpus_busy,
+            host.cpus,
+            duration(host.wall_s),
+            host.max_rss_bytes as f64 / 1e6,
+            host.voluntary_switches_per_s,
+            host.involuntary_switches_per_s,
+            host.major_faults,
+        );
+        if let Some(busy) = host.gpu_busy {
+            let _ = write!(out, "GPUs busy {} of the time", percent(busy));
+            if let Some(watts) = host.gpu_power_w {
+                let _ = write!(out, ", {watts:.0} W at most");
+            }
+            if let Some(bytes) = host.gpu_memory_bytes {
+                let _ = write!(out, ", {:.1} GB of memory at most", bytes as f64 / 1e9);
+            }
+            out.push('\n');
+        }
+    }
     if let Some(log) = &d.communication {
         let _ = writeln!(out, "\nNCCL/RCCL: {} ranks", log.ranks);
         for (name, collective) in &log.collectives {

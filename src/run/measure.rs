@@ -41,6 +41,8 @@ pub(super) enum Purpose {
     Measure,
     /// A suspicion is looked at again.
     Confirm,
+    /// A profiler is attached: the numbers never count.
+    Profile,
 }
 
 impl Purpose {
@@ -49,6 +51,7 @@ impl Purpose {
             Purpose::WarmUp => "warm-up",
             Purpose::Measure => "execution",
             Purpose::Confirm => "suspicious, confirming execution",
+            Purpose::Profile => "profiled execution",
         }
     }
 }
@@ -178,7 +181,9 @@ impl Session<'_> {
         if self.progress {
             eprintln!("{}: {} {number}", self.job_key(job), purpose.word());
         }
-        let slot = self.slot(dir.clone(), lease.grant());
+        let mut slot = self.slot(dir.clone(), lease.grant());
+        // What a profiler wrote is in it.
+        slot.keep_work |= purpose == Purpose::Profile;
         let (started, load) = (record::now(), load_average());
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
         drop(lease);
@@ -203,7 +208,7 @@ impl Session<'_> {
         let record = ExecutionRecord {
             number,
             warmup: purpose == Purpose::WarmUp,
-            profiled: false,
+            profiled: purpose == Purpose::Profile,
             started,
             duration_s: execution.duration_s,
             exit: execution.exit,

@@ -8,6 +8,7 @@ mod judge;
 mod many;
 mod measure;
 mod policy;
+mod profile;
 mod provenance;
 mod rows;
 
@@ -24,6 +25,7 @@ pub use environment::{
 };
 pub use judge::VerdictRecord;
 pub use policy::{level_step, policy};
+pub use profile::Profiled;
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};

@@ -4,6 +4,7 @@ mod broken;
 #[path = "../common/mod.rs"]
 mod common;
 mod lever;
+mod profile;
 mod traces;
 
 use std::fmt::Write as _;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use nccl::{Collective, CommunicationLog};
 
+use super::host::{self, HostUse};
 use super::trace::Trace;
 
 /// Bytes at the beginning of a file that say what it is.
@@ -51,9 +52,16 @@ pub enum Format {
     RocmTraceLiteText,
     /// A log of NCCL or RCCL.
     NcclLog,
+    /// What `mad profile` sampled.
+    Samples,
 }
 
 impl Format {
+    /// Whether it says something else than traces of kernels do.
+    pub(super) fn is_complement(self) -> bool {
+        matches!(self, Format::NcclLog | Format::Samples)
+    }
+
     /// Its name in reports.
     pub fn label(self) -> &'static str {
         match self {
@@ -68,6 +76,7 @@ impl Format {
             Format::NsightStatsCsv => "Nsight Systems stats CSV",
             Format::RocmTraceLiteText => "rocm_trace_lite summary",
             Format::NcclLog => "NCCL/RCCL log",
+            Format::Samples => "samples of mad profile",
         }
     }
 }
@@ -80,6 +89,7 @@ pub(super) struct Outcome {
     pub(super) notes: Vec<String>,
     /// Busy share that a summary states without the times behind it.
     pub(super) stated_busy: Option<f64>,
+    pub(super) host: Option<HostUse>,
 }
 
 /// What the file at `path` is.
@@ -125,6 +135,9 @@ fn of_json(text: &str) -> Result<Format, String> {
         return Err("it is rocprofv3's own JSON; have it written with `--output-format csv` or \
                     `rocpd`"
             .to_owned());
+    }
+    if text.contains("\"mad-samples/") {
+        return Ok(Format::Samples);
     }
     let kineto = text.contains("\"schemaVersion\"") && text.contains("\"deviceProperties\"");
     let array = text.trim_start().starts_with('[') && text.contains("\"ph\"");
@@ -193,6 +206,9 @@ pub(super) fn read(
         | Format::NsightStatsCsv => Ok(csv_file::read(stream()?, trace)),
         Format::RocmTraceLiteText => Ok(rtl_text::read(stream()?, trace)),
         Format::NcclLog => Ok(nccl::read(stream()?, log)),
+        Format::Samples => {
+            host::read(path).map(|host| Outcome { host: Some(host), ..Outcome::default() })
+        }
     }
 }
 
