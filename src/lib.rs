@@ -25,6 +25,7 @@
 //! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
 //!   that says.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
+//! * [`profile`]: what profilers wrote, and what holds a workload back.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.
 
@@ -43,6 +44,7 @@ pub mod machine;
 pub mod manifest;
 pub mod options;
 pub mod plan;
+pub mod profile;
 pub mod record;
 pub mod regress;
 pub mod report;

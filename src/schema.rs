@@ -34,11 +34,13 @@ pub enum Document {
     Sweep,
     /// `mad sweep --json`.
     SweepReport,
+    /// `mad diagnose --json`.
+    Diagnosis,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 13] = [
+    pub const ALL: [Document; 14] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -52,6 +54,7 @@ impl Document {
         Document::SlurmJob,
         Document::Sweep,
         Document::SweepReport,
+        Document::Diagnosis,
     ];
 
     /// Its word on the command line and in file names.
@@ -70,6 +73,7 @@ impl Document {
             Document::SlurmJob => "slurm-job",
             Document::Sweep => "sweep",
             Document::SweepReport => "sweep-report",
+            Document::Diagnosis => "diagnosis",
         }
     }
 }
@@ -90,6 +94,7 @@ pub fn text(document: Document) -> String {
         Document::SlurmJob => schema_for!(crate::engine::slurm::JobNote),
         Document::Sweep => schema_for!(crate::sweep::SweepRecord),
         Document::SweepReport => schema_for!(crate::sweep::Synthesis),
+        Document::Diagnosis => schema_for!(crate::profile::Diagnosis),
     };
     format!("{:#}\n", schema.to_value())
 }

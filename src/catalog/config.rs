@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::entry::Lever;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::history::SharedHistory;
 use crate::regress::WINDOW;
@@ -34,6 +35,8 @@ pub struct Config {
     pub slurm: serde_json::Map<String, serde_json::Value>,
     /// Where past runs are kept.
     pub history: HistoryConfig,
+    /// What may be tried to make entries faster, beside what the program knows.
+    pub levers: Vec<Lever>,
 }
 
 /// The `[history]` table.
@@ -181,6 +184,8 @@ impl Config {
             let place = Place::span(CONFIG_FILE, text, start..start + key.len());
             problems.push(Diagnostic::error("MAD003", place, format!("`{key}` must be {what}")));
         };
+        let levers: Vec<String> =
+            self.levers.iter().flat_map(crate::profile::levers::problems).collect();
         if d.samples == Some(0) {
             complain("samples", "1 or more");
         }
@@ -220,6 +225,11 @@ impl Config {
             } else if let Err(e) = SharedHistory::parse(url) {
                 complain(format!("`[history] url`: {e}"));
             }
+        }
+        for message in levers {
+            let start = text.find("levers").unwrap_or(0);
+            let place = Place::span(CONFIG_FILE, text, start..start + "levers".len());
+            problems.push(Diagnostic::error("MAD003", place, message));
         }
     }
 }

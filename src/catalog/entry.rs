@@ -185,6 +185,25 @@ pub struct Lever {
     /// Executions to throw away after the change.
     #[serde(default)]
     pub warmup: u32,
+    /// The file that a lever of the kind `config` is in: YAML, JSON or TOML; `*` stands for
+    /// any characters. `name` is the path of the value, with dots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Levers that must not be tried together with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<String>,
+    /// Whether it may change the answer: a lower precision, another KV cache.
+    #[serde(default)]
+    pub numerics: bool,
+    /// Kind of kernel that must be in the profile: `gemm`, `attention`, `collective`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
+    /// Stacks it is for: `vllm`, `pytorch`, …; of an entry's own lever nobody asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stacks: Vec<String>,
+    /// Why it may help.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// Where a [`Lever`] acts.

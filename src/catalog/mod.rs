@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub use config::{BASELINE_VARIABLE, CONFIG_FILE, CatalogConfig, Config, PYTHON_VARIABLE};
-pub use entry::{Count, Entry, KnownRegression, MetricRule, split_commas};
+pub use entry::{Count, Entry, KnownRegression, Lever, LeverKind, MetricRule, split_commas};
 pub use select::NoMatch;
 pub use source::{Source, escape, locate};
 

@@ -6,11 +6,13 @@ mod baseline;
 mod benchmark;
 mod build;
 mod clean;
+mod diagnose;
 mod discover;
 mod history;
 mod machine;
 mod merge;
 mod plan;
+mod profile;
 mod report;
 mod resume;
 mod schema;
@@ -133,6 +135,10 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Summarise results, or compare them with earlier ones
     Report(report::Report),
+    /// Run an entry once with a profiler attached, and say what holds it back
+    Profile(profile::Profile),
+    /// Say what holds a workload back, from traces that exist
+    Diagnose(diagnose::Diagnose),
     /// Past runs, and what changed
     History(history::History),
     /// Describe this host, in the form that --machine reads
@@ -174,6 +180,8 @@ pub fn main() -> ExitCode {
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),
         Command::Report(c) => c.run(global),
+        Command::Profile(c) => c.run(global),
+        Command::Diagnose(c) => c.run(global),
         Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),

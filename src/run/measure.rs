@@ -45,6 +45,8 @@ pub(super) enum Purpose {
     Measure,
     /// A suspicion is looked at again.
     Confirm,
+    /// A profiler is attached: the numbers never count.
+    Profile,
 }
 
 impl Purpose {
@@ -53,6 +55,7 @@ impl Purpose {
             Purpose::WarmUp => "warm-up",
             Purpose::Measure => "execution",
             Purpose::Confirm => "suspicious, confirming execution",
+            Purpose::Profile => "profiled execution",
         }
     }
 }
@@ -243,6 +246,8 @@ impl Session<'_> {
             Purpose::Confirm => (number, number),
             _ => (number, number.max(job.warmup + job.samples)),
         };
+        // What a profiler wrote is in it.
+        slot.keep_work |= purpose == Purpose::Profile;
         let (started, load) = (record::now(), load_average());
         let held_from = record::unix_s();
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
@@ -273,7 +278,7 @@ impl Session<'_> {
         let record = ExecutionRecord {
             number,
             warmup: purpose == Purpose::WarmUp,
-            profiled: false,
+            profiled: purpose == Purpose::Profile,
             started,
             held,
             duration_s: execution.duration_s,

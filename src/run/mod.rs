@@ -12,6 +12,7 @@ mod many;
 mod measure;
 mod nodes;
 mod policy;
+mod profile;
 mod provenance;
 mod resume;
 mod rows;
@@ -37,6 +38,7 @@ pub use judge::VerdictRecord;
 pub use many::Failures;
 pub(crate) use many::SUBMITTED;
 pub use policy::{level_step, policy};
+pub use profile::Profiled;
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};

@@ -10,6 +10,7 @@ use super::Validator;
 use super::rules::{contract, entry as rules, scripts};
 use crate::catalog::{Contract, Model, split_commas};
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::profile::levers::problems;
 
 /// Timeouts above this are taken for a slip (a week).
 const LONG_TIMEOUT: f64 = 7.0 * 24.0 * 3600.0;
@@ -309,11 +310,8 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
         }
     }
     for lever in entry.tune.iter().flat_map(|t| &t.levers) {
-        if lever.values.is_empty() || lever.name.trim().is_empty() {
-            complain(
-                "tune",
-                format!("the lever `{}` has no name, or no values to try", lever.name),
-            );
+        for problem in problems(lever) {
+            complain("tune", problem);
         }
     }
 }
