@@ -260,6 +260,7 @@ fn a_plan_of_containers_on_the_nodes_of_a_cluster() {
         json!({ "n_gpus": "8", "dockerfile": "docker/m", "args": "--size 'a b'",
                 "additional_docker_run_options": "--shm-size 64g --name x" }),
     );
+    fixture.write("docker/m.ubuntu.amd.Dockerfile", "# CONTEXT {'guest_os': 'UBUNTU'}\nFROM x\n");
     let plan = |container: &str, vendor: &str| {
         let context = json!({
             "slurm": { "container": container, "partition": "main" },
