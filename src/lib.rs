@@ -25,6 +25,7 @@
 //! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
 //!   that says.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
+//! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.
 
@@ -48,6 +49,7 @@ pub mod regress;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod scaffold;
 pub mod schedule;
 pub mod schema;
 pub mod selftest;

@@ -261,6 +261,7 @@ fn every_command_explains_itself() {
         "",
         "discover",
         "validate",
+        "add-model",
         "benchmark",
         "build",
         "clean",

@@ -107,7 +107,7 @@ fn child(text: &str, span: Range<usize>, token: &str) -> Option<Range<usize>> {
 }
 
 /// Where a value borrowed from `text` stands in it.
-pub(super) fn span_of(text: &str, raw: &RawValue) -> Range<usize> {
+pub(crate) fn span_of(text: &str, raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
     start..start + raw.get().len()
 }

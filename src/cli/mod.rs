@@ -1,6 +1,7 @@
 //! The command `mad`: one file per command, and nothing in them that a user of the
 //! library could want.
 
+mod add_model;
 mod attach;
 mod baseline;
 mod benchmark;
@@ -115,6 +116,8 @@ enum Command {
     Discover(discover::Discover),
     /// Check entries without running them
     Validate(validate::Validate),
+    /// Add an entry, with a Dockerfile and a script that runs
+    AddModel(add_model::AddModel),
     /// Run entries, judge them, write the results
     #[command(visible_alias = "run")]
     Benchmark(benchmark::Benchmark),
@@ -166,6 +169,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Discover(c) => c.run(global),
         Command::Validate(c) => c.run(global),
+        Command::AddModel(c) => c.run(global),
         Command::Benchmark(c) => c.run(global),
         Command::Attach(c) => c.run(global),
         Command::Sweep(c) => c.run(global),
