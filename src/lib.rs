@@ -43,6 +43,7 @@ mod lock;
 pub mod machine;
 pub mod manifest;
 pub mod options;
+mod place;
 pub mod plan;
 pub mod record;
 pub mod regress;

@@ -36,6 +36,11 @@ impl Source {
         self.pointers.get(index).cloned().unwrap_or_else(|| format!("/{index}"))
     }
 
+    /// Whether the text is that of the file itself, and not what a program said.
+    pub(crate) fn is_file(&self) -> bool {
+        self.made_at.is_none()
+    }
+
     /// Where the program made the entry: all there is to point at, for any of its keys.
     pub(super) fn made_place(&self) -> Option<Place> {
         self.made_at.map(|line| Place { line, ..Place::file(&self.file) })

@@ -8,7 +8,6 @@ mod closest;
 mod entry;
 mod insert;
 mod name;
-mod place;
 mod stack;
 
 use std::fs;
@@ -18,9 +17,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use similar::TextDiff;
 
+pub use crate::place::NewFile;
 pub use closest::{Template, nearest};
 pub use name::check_name;
-pub use place::NewFile;
 pub use stack::Stack;
 
 use crate::catalog::{CATALOG_FILE, CONFIG_FILE, Catalog};
@@ -170,7 +169,8 @@ impl Scaffold {
     /// meanwhile, and on cancellation.
     pub fn write(&self, cancelled: &dyn Fn() -> bool) -> Result<()> {
         let catalog = (Path::new(CATALOG_FILE), self.before.as_deref(), self.after.as_str());
-        place::place(&self.root, &self.files, catalog, cancelled).context("nothing was written")
+        crate::place::place(&self.root, &self.files, catalog, cancelled)
+            .context("nothing was written")
     }
 }
 

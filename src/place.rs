@@ -66,7 +66,7 @@ impl Drop for Placed {
 ///
 /// # Errors
 /// When something exists already, cannot be written, changed meanwhile, or on cancellation.
-pub(super) fn place(
+pub(crate) fn place(
     root: &Path,
     new: &[NewFile],
     (file, before, after): (&Path, Option<&str>, &str),
