@@ -275,6 +275,8 @@ fn every_command_explains_itself() {
         "history",
         "machine",
         "schema",
+        "completions",
+        "man",
         "selftest gate",
         "__test-target",
     ] {

@@ -7,9 +7,11 @@ mod baseline;
 mod benchmark;
 mod build;
 mod clean;
+mod completions;
 mod discover;
 mod history;
 mod machine;
+mod man;
 mod merge;
 mod plan;
 mod report;
@@ -145,12 +147,19 @@ enum Command {
     /// Does the gate go red when something is slower, and stay green when nothing is?
     #[command(subcommand, name = "selftest")]
     SelfTest(selftest::SelfTestCommand),
+    /// Print what makes a shell complete `mad`
+    Completions(completions::Completions),
+    /// Write manual pages
+    Man(man::Man),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
     if let Some(code) = supervise::intercept() {
         return code;
+    }
+    if completions::answered() {
+        return ExitCode::SUCCESS;
     }
     // The test target without cargo: how this program's own tests reach it.
     if std::env::args_os().nth(1).is_some_and(|word| word == TEST_TARGET) {
@@ -182,6 +191,8 @@ pub fn main() -> ExitCode {
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
         Command::SelfTest(c) => c.run(global),
+        Command::Completions(c) => c.run(),
+        Command::Man(c) => c.run(),
     };
     let exit = result.unwrap_or_else(|e| {
         eprintln!("error: {e:#}");
