@@ -377,7 +377,7 @@ fn trailing_comma(text: &str, close: usize) -> Option<std::ops::Range<usize>> {
     let before = text[..close].trim_end();
     let rest = before.strip_suffix(',')?;
     let value = !rest.trim_end().ends_with(['[', '{', ',', ':']);
-    value.then(|| rest.len()..before.len())
+    value.then_some(rest.len()..before.len())
 }
 
 fn kind(raw: &RawValue) -> &'static str {
