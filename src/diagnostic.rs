@@ -92,6 +92,15 @@ pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     (line, before[start..].chars().count() + 1)
 }
 
+/// A change of the file that a [`Diagnostic`] is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced: bytes of the file, a byte order mark not counted.
+    pub span: Range<usize>,
+    /// What takes its place.
+    pub text: String,
+}
+
 /// One finding, complete enough to be shown alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnostic {
@@ -109,6 +118,9 @@ pub struct Diagnostic {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The change that removes it, where there is only one way.
+    #[serde(skip)]
+    pub fix: Option<Fix>,
     /// Other places that matter, each with a label.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<(Place, String)>,
@@ -137,7 +149,8 @@ impl Diagnostic {
         message: impl Into<String>,
     ) -> Self {
         let message = message.into();
-        Diagnostic { rule, severity, message, place, model: None, help: None, related: Vec::new() }
+        let related = Vec::new();
+        Diagnostic { rule, severity, message, place, model: None, help: None, fix: None, related }
     }
 
     /// Names the entry concerned.
@@ -151,6 +164,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the change that removes it.
+    #[must_use]
+    pub(crate) fn fix(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
+        self.fix = Some(Fix { span, text: text.into() });
         self
     }
 

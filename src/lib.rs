@@ -26,6 +26,7 @@
 //!   that says.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
 //! * [`profile`]: what profilers wrote, and what holds a workload back.
+//! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.
 
@@ -43,6 +44,7 @@ mod lock;
 pub mod machine;
 pub mod manifest;
 pub mod options;
+mod place;
 pub mod plan;
 pub mod profile;
 pub mod record;
@@ -50,6 +52,7 @@ pub mod regress;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod scaffold;
 pub mod schedule;
 pub mod schema;
 pub mod selftest;

@@ -261,6 +261,7 @@ fn every_command_explains_itself() {
         "",
         "discover",
         "validate",
+        "add-model",
         "benchmark",
         "build",
         "clean",
@@ -274,6 +275,8 @@ fn every_command_explains_itself() {
         "history",
         "machine",
         "schema",
+        "completions",
+        "man",
         "selftest gate",
         "__test-target",
     ] {

@@ -31,6 +31,16 @@ impl Catalog {
         loader.drop_duplicates();
         loader.finish()
     }
+
+    /// The same without running anything: what programs list is missing, and there is a
+    /// warning instead.
+    pub fn load_files(root: &Path) -> Catalog {
+        let mut loader = Loader::new(root);
+        loader.config.catalog.python = false;
+        loader.discover();
+        loader.drop_duplicates();
+        loader.finish()
+    }
 }
 
 pub(super) struct Loader<'a> {
@@ -353,7 +363,21 @@ fn file_error(source: &Source, error: &serde_json::Error) -> Diagnostic {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     let place = Place::span(&source.file, text, start..end);
-    Diagnostic::error("MAD001", place, format!("this is not valid JSON: {message}"))
+    let diagnostic =
+        Diagnostic::error("MAD001", place, format!("this is not valid JSON: {message}"));
+    match trailing_comma(text, start) {
+        Some(comma) => diagnostic.help("remove the last comma").fix(comma, ""),
+        None => diagnostic,
+    }
+}
+
+/// The comma before the bracket or brace at `close`, if there is a value before it.
+fn trailing_comma(text: &str, close: usize) -> Option<std::ops::Range<usize>> {
+    text[close..].starts_with([']', '}']).then_some(())?;
+    let before = text[..close].trim_end();
+    let rest = before.strip_suffix(',')?;
+    let value = !rest.trim_end().ends_with(['[', '{', ',', ':']);
+    value.then_some(rest.len()..before.len())
 }
 
 fn kind(raw: &RawValue) -> &'static str {

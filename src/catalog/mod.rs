@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 pub use config::{BASELINE_VARIABLE, CONFIG_FILE, CatalogConfig, Config, PYTHON_VARIABLE};
 pub use entry::{Count, Entry, KnownRegression, Lever, LeverKind, MetricRule, split_commas};
 pub use select::NoMatch;
+pub(crate) use source::span_of;
 pub use source::{Source, escape, locate};
 
 use crate::diagnostic::{Diagnostic, Place};
@@ -145,6 +146,11 @@ impl Model {
     /// What the entry was read from.
     pub fn source(&self) -> &Source {
         &self.data.source
+    }
+
+    /// Which element of its file the entry is, from 0.
+    pub(crate) fn index(&self) -> usize {
+        self.data.index
     }
 
     /// Byte range of the entry in its source.

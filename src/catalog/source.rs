@@ -36,6 +36,11 @@ impl Source {
         self.pointers.get(index).cloned().unwrap_or_else(|| format!("/{index}"))
     }
 
+    /// Whether the text is that of the file itself, and not what a program said.
+    pub(crate) fn is_file(&self) -> bool {
+        self.made_at.is_none()
+    }
+
     /// Where the program made the entry: all there is to point at, for any of its keys.
     pub(super) fn made_place(&self) -> Option<Place> {
         self.made_at.map(|line| Place { line, ..Place::file(&self.file) })
@@ -107,7 +112,7 @@ fn child(text: &str, span: Range<usize>, token: &str) -> Option<Range<usize>> {
 }
 
 /// Where a value borrowed from `text` stands in it.
-pub(super) fn span_of(text: &str, raw: &RawValue) -> Range<usize> {
+pub(crate) fn span_of(text: &str, raw: &RawValue) -> Range<usize> {
     let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
     start..start + raw.get().len()
 }

@@ -11,6 +11,12 @@ use crate::validate::render_text;
 
 /// List entries.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  mad discover                      every entry
+  mad discover pyt,fp16             those with one of the tags
+  mad discover rust_membw/all       those of scripts/rust_membw/
+  mad --json discover rust_gemm     one entry as it is resolved, for programs")]
 pub(super) struct Discover {
     /// Names, tags, `scope/tag` or `name:arg=value`; all entries without
     #[arg(value_name = "TAG")]

@@ -10,6 +10,11 @@ use crate::machine::Machine;
 
 /// Describe this host, in the form that --machine reads.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  mad machine > mi300x.json                        describe this host
+  mad machine mi300x.json                          is the description good?
+  mad benchmark --plan --machine mi300x.json       what would run there?")]
 pub(super) struct MachineCommand {
     /// Read a description back instead, to check it
     #[arg(value_name = "FILE")]

@@ -1,15 +1,18 @@
 //! The command `mad`: one file per command, and nothing in them that a user of the
 //! library could want.
 
+mod add_model;
 mod attach;
 mod baseline;
 mod benchmark;
 mod build;
 mod clean;
 mod diagnose;
+mod completions;
 mod discover;
 mod history;
 mod machine;
+mod man;
 mod merge;
 mod plan;
 mod profile;
@@ -117,6 +120,8 @@ enum Command {
     Discover(discover::Discover),
     /// Check entries without running them
     Validate(validate::Validate),
+    /// Add an entry, with a Dockerfile and a script that runs
+    AddModel(add_model::AddModel),
     /// Run entries, judge them, write the results
     #[command(visible_alias = "run")]
     Benchmark(benchmark::Benchmark),
@@ -148,12 +153,19 @@ enum Command {
     /// Does the gate go red when something is slower, and stay green when nothing is?
     #[command(subcommand, name = "selftest")]
     SelfTest(selftest::SelfTestCommand),
+    /// Print what makes a shell complete `mad`
+    Completions(completions::Completions),
+    /// Write manual pages
+    Man(man::Man),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
     if let Some(code) = supervise::intercept() {
         return code;
+    }
+    if completions::answered() {
+        return ExitCode::SUCCESS;
     }
     // The test target without cargo: how this program's own tests reach it.
     if std::env::args_os().nth(1).is_some_and(|word| word == TEST_TARGET) {
@@ -172,6 +184,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Discover(c) => c.run(global),
         Command::Validate(c) => c.run(global),
+        Command::AddModel(c) => c.run(global),
         Command::Benchmark(c) => c.run(global),
         Command::Attach(c) => c.run(global),
         Command::Sweep(c) => c.run(global),
@@ -186,6 +199,8 @@ pub fn main() -> ExitCode {
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
         Command::SelfTest(c) => c.run(global),
+        Command::Completions(c) => c.run(),
+        Command::Man(c) => c.run(),
     };
     let exit = result.unwrap_or_else(|e| {
         eprintln!("error: {e:#}");

@@ -8,6 +8,10 @@ use crate::schema::{self, Document};
 
 /// Print a JSON Schema.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  mad schema catalog > .vscode/models.schema.json     for an editor
+  mad schema measurement                              for a program that reads records")]
 pub(super) struct Schema {
     /// Of what
     #[arg(value_enum)]

@@ -10,6 +10,10 @@ use crate::selftest::{self, Finding, SelfTest, Setup};
 
 /// Whether what is here to find something does find it.
 #[derive(Subcommand, Debug)]
+#[command(after_help = "\
+Examples:
+  mad selftest gate
+  mad selftest gate --entry rust_gemm --slowdown 30%")]
 pub(super) enum SelfTestCommand {
     /// Plant a slow-down and expect the gate to go red; change nothing and expect green
     Gate(Gate),

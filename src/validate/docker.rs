@@ -99,7 +99,17 @@ impl Validator<'_> {
                         }
                     };
                     let place = Place::span(&path, &text, e.span);
-                    result.problems.push(rule.at(place, e.message).help(help));
+                    let diagnostic = rule.at(place, e.message).help(help);
+                    result.problems.push(match header_of_name(&path) {
+                        // A header further down is one that somebody meant.
+                        Some(header)
+                            if e.kind == ContextErrorKind::Missing
+                                && !text.contains("# CONTEXT") =>
+                        {
+                            diagnostic.fix(0..0, header)
+                        }
+                        _ => diagnostic,
+                    });
                     continue;
                 }
             }
@@ -151,4 +161,14 @@ fn contradicts_default(context: &Context) -> bool {
 /// Whether the header asks for things that only a context can answer.
 fn is_conditional(context: &Context) -> bool {
     context.keys().any(|key| DEFAULTS.iter().all(|(known, _)| known != key))
+}
+
+/// The header that the name of a Dockerfile stands for, `x.ubuntu.amd.Dockerfile`.
+fn header_of_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".Dockerfile")?;
+    let (name, vendor) = name.rsplit_once('.')?;
+    let (_, system) = name.rsplit_once('.')?;
+    let known = ["amd", "nvidia"].contains(&vendor) && ["ubuntu", "centos"].contains(&system);
+    let (vendor, system) = (vendor.to_uppercase(), system.to_uppercase());
+    known.then(|| format!("# CONTEXT {{'gpu_vendor': '{vendor}', 'guest_os': '{system}'}}\n"))
 }

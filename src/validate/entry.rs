@@ -68,7 +68,13 @@ impl Validator<'_> {
             if let Some(near) = close {
                 let message = format!("`{key}` is not a key of an entry");
                 let help = format!("did you mean `{near}`?");
-                found.push(rules::UNKNOWN_KEY.at(model.key_place(key), message).help(help));
+                let place = model.key_place(key);
+                let span = place.span.clone().filter(|_| model.source().is_file());
+                let diagnostic = rules::UNKNOWN_KEY.at(place, message).help(help);
+                found.push(match span {
+                    Some(span) => diagnostic.fix(span, format!("\"{near}\"")),
+                    None => diagnostic,
+                });
             }
         }
     }

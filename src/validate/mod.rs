@@ -10,9 +10,11 @@ mod dockerfile;
 mod duplicates;
 mod entry;
 mod files;
+mod fix;
 pub mod python;
 mod render;
 mod rules;
+mod sarif;
 mod script;
 mod trace;
 
@@ -29,8 +31,10 @@ use files::{Cache, Files};
 pub use dockerfile::{
     Context, ContextError, ContextErrorKind, argument_default, context_header, dockerfiles,
 };
+pub use fix::{Change, changes};
 pub use render::{render_github, render_json, render_text, summary};
 pub use rules::{RULES, Rule, rule, rules_markdown};
+pub use sarif::render_sarif;
 
 /// Validates entries; what is read from disk is read and analysed once, however many
 /// entries share it. May be used from several threads at once.

@@ -30,13 +30,13 @@ pub fn render_text(diags: &[Diagnostic], catalog: &Catalog, color: bool) -> Stri
 
 /// What is wrong in one place, and the entries it is wrong for: hundreds may share a
 /// script or a Dockerfile.
-struct Finding<'d> {
-    diagnostic: &'d Diagnostic,
-    models: Vec<&'d str>,
+pub(super) struct Finding<'d> {
+    pub(super) diagnostic: &'d Diagnostic,
+    pub(super) models: Vec<&'d str>,
 }
 
 impl<'d> Finding<'d> {
-    fn group(diags: &'d [Diagnostic]) -> Vec<Finding<'d>> {
+    pub(super) fn group(diags: &'d [Diagnostic]) -> Vec<Finding<'d>> {
         let mut findings: Vec<Finding<'d>> = Vec::new();
         let mut seen: HashMap<_, usize> = HashMap::new();
         for diagnostic in diags {
@@ -52,7 +52,7 @@ impl<'d> Finding<'d> {
     }
 
     /// `in the entry a`, `in 40 entries: a, b, …`.
-    fn concerned(&self) -> Option<String> {
+    pub(super) fn concerned(&self) -> Option<String> {
         match self.models.as_slice() {
             [] => None,
             [one] => Some(format!("in the entry `{one}`")),
@@ -142,7 +142,13 @@ impl<'a> Sources<'a> {
             Some(text) => *text,
             None => {
                 let path = self.catalog.root.join(&place.file);
-                let read = || std::fs::read_to_string(path).ok();
+                // Catalogs are read without their byte order mark, and places are as read.
+                let json = path.extension().is_some_and(|e| e == "json");
+                let plain = |text: String| match text.strip_prefix('\u{feff}') {
+                    Some(plain) if json => plain.to_owned(),
+                    _ => text,
+                };
+                let read = || std::fs::read_to_string(path).ok().map(plain);
                 self.read.entry(place.file.clone()).or_insert_with(read).as_deref()?
             }
         };
@@ -210,8 +216,8 @@ pub fn render_json(diags: &[Diagnostic], checked: usize) -> Value {
 }
 
 /// The diagnostics as GitHub workflow commands, which become annotations of the
-/// changed files.
-pub fn render_github(diags: &[Diagnostic]) -> String {
+/// changed files. `base` is the catalog root as seen from the root of the repository.
+pub fn render_github(diags: &[Diagnostic], base: &Path) -> String {
     let mut out = String::new();
     for finding in Finding::group(diags) {
         let diagnostic = finding.diagnostic;
@@ -221,7 +227,8 @@ pub fn render_github(diags: &[Diagnostic]) -> String {
             Severity::Note => "notice",
         };
         let place = &diagnostic.place;
-        let mut properties = format!("file={}", property(&place.file.display().to_string()));
+        let mut properties =
+            format!("file={}", property(&base.join(&place.file).display().to_string()));
         if place.line > 0 {
             properties.push_str(&format!(",line={}", place.line));
         }

@@ -128,8 +128,13 @@ fn shebang(path: &Path, text: &str, found: &mut Vec<Diagnostic>) {
         false => "#!/bin/bash",
     };
     let place = Place::span(path, text, 0..line.len());
-    let diagnostic = rules::ODD_SHEBANG.at(place, why);
-    found.push(diagnostic.help(format!("write `{interpreter}`")));
+    let diagnostic = rules::ODD_SHEBANG.at(place, why).help(format!("write `{interpreter}`"));
+    // A whole script with carriage returns fails in more than its first line.
+    let clean = text.trim_start_matches('\u{feff}').trim_start().replace("\r\n", "\n");
+    found.push(match trimmed.trim_end().ends_with(interpreter.trim()) && clean != text {
+        true => diagnostic.fix(0..text.len(), clean),
+        false => diagnostic,
+    });
 }
 
 fn line(model: &Model, path: &Path, evidence: &Evidence, found: &mut Vec<Diagnostic>) {

@@ -118,6 +118,11 @@ impl Running {
         String::from_utf8_lossy(&fs::read(&self.stderr_path).expect("captured output")).into()
     }
 
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stdout_path).expect("captured output")).into()
+    }
+
     /// Waits for its end; a hang fails the test.
     pub fn wait(mut self) -> Ran {
         let deadline = Instant::now() + WATCHDOG;

@@ -4,6 +4,7 @@
 //! `MAD_REQUIRE_CONTAINERS=1` they fail. The image is made of Debian's `bash-static` and
 //! `busybox-static`, so that nothing is fetched from anywhere.
 
+mod add_model;
 mod build;
 mod clean;
 #[path = "../common/mod.rs"]
@@ -44,6 +45,7 @@ const COMMON: &[(&str, Test)] = tests! {
         an_image_that_cannot_run_a_script
         an_image_that_somebody_else_renames
         the_test_target_runs_containers;
+    add_model: every_stack_runs_at_once;
     build: images_are_built_and_written_down
         an_image_for_each_architecture;
     manifest: it_runs_without_the_catalog

@@ -19,17 +19,33 @@ use crate::run::store;
 
 /// The accepted numbers.
 #[derive(Subcommand, Debug)]
+#[command(after_help = "\
+Examples:
+  mad baseline accept --why 'new compiler'
+  mad baseline diff")]
 pub(super) enum BaselineCommand {
     /// Accept what a run measured
     Accept(accept::Accept),
     /// List all baselines
+    #[command(after_help = "\
+Examples:
+  mad baseline list
+  mad --json baseline list")]
     List,
     /// Show the levels and the accepted runs of one entry
+    #[command(after_help = "\
+Examples:
+  mad baseline show rust_gemm
+  mad --json baseline show rust_gemm")]
     Show {
         /// The entry
         model: String,
     },
     /// Compare what a run measured with what is accepted
+    #[command(after_help = "\
+Examples:
+  mad baseline diff                                the last run
+  mad baseline diff --run 20261122T223027.126Z-30205")]
     Diff {
         /// Run id, run directory, or `latest`
         #[arg(long, default_value = "latest")]
@@ -38,6 +54,10 @@ pub(super) enum BaselineCommand {
         place: RunPlace,
     },
     /// Remove the baselines of one entry
+    #[command(after_help = "\
+Examples:
+  mad baseline rm rust_gemm
+  mad baseline rm rust_gemm --machine-class cpu-intel-xeon-processor-2t")]
     Rm {
         /// The entry
         model: String,

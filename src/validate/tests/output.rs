@@ -1,8 +1,10 @@
 //! What people, programs and pull requests see.
 
+use std::path::Path;
+
 use super::Tree;
 use crate::catalog::Catalog;
-use crate::validate::{Validator, render_github, render_json, render_text, summary};
+use crate::validate::{Validator, render_github, render_json, render_sarif, render_text, summary};
 
 fn broken() -> Tree {
     Tree::new(&[
@@ -48,7 +50,7 @@ fn json_and_github() {
     let tree = broken();
     let found = tree.check();
     insta::assert_json_snapshot!(render_json(&found, 2));
-    insta::assert_snapshot!(render_github(&found));
+    insta::assert_snapshot!(render_github(&found, Path::new("")));
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn what_many_entries_share_is_shown_once() {
     assert_eq!(text.matches("error[MAD023]").count(), 1, "{text}");
     assert!(text.contains("in 4 entries: `a`, `b`, `c`, …"), "{text}");
     assert_eq!(summary(&found, 9), "4 errors in 4 of 9 entries");
-    assert_eq!(render_github(&found).lines().count(), 1);
+    assert_eq!(render_github(&found, Path::new("")).lines().count(), 1);
 }
 
 /// Quadratic work would take minutes here; how long it takes is for `benches/catalog.rs`.
@@ -93,4 +95,45 @@ fn ten_thousand_entries_share_five_hundred_scripts() {
     let catalog = Catalog::load(tree.root());
     let found = Validator::new(&catalog).all(&catalog.models);
     assert_eq!(found.len(), 30_000, "three warnings for each");
+}
+
+#[test]
+fn sarif() {
+    let tree = broken();
+    let mut log = render_sarif(&tree.check(), Path::new("sub dir"));
+    let driver = &mut log["runs"][0]["tool"]["driver"];
+    driver["version"] = "…".into();
+    let rules = driver["rules"].take();
+    insta::assert_json_snapshot!(log);
+    let rules = rules.as_array().unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let mut fingerprints = std::collections::HashSet::new();
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(fingerprints.insert(result["partialFingerprints"].to_string()));
+    }
+    // A line more above does not make another finding of it.
+    let moved = broken();
+    let text = std::fs::read_to_string(moved.root().join("models.json")).unwrap();
+    std::fs::write(moved.root().join("models.json"), format!("\n\n{text}")).unwrap();
+    let again = render_sarif(&moved.check(), Path::new("sub dir"));
+    let prints = |log: &serde_json::Value| -> Vec<String> {
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        results.iter().map(|r| r["partialFingerprints"].to_string()).collect()
+    };
+    assert_eq!(prints(&again), prints(&log));
+}
+
+#[test]
+fn what_annotations_would_act_on_is_escaped() {
+    let diagnostic = crate::diagnostic::Diagnostic::error(
+        "MAD001",
+        crate::diagnostic::Place::file("a,b:c%\n.json"),
+        "50% of\r\n::error file=x::y",
+    );
+    assert_eq!(
+        render_github(&[diagnostic], Path::new("sub")),
+        "::error file=sub/a%2Cb%3Ac%25%0A.json,title=MAD001::50%25 of%0D%0A::error file=x::y\n"
+    );
 }

@@ -1,0 +1,1 @@
+//! A package needs some code. The catalog is in `models.json`, its tests in `tests/models.rs`.

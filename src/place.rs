@@ -1,0 +1,140 @@
+//! Files that appear all together, or not at all.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::NamedTempFile;
+
+/// A file to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// Path relative to the catalog root.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: String,
+    /// Whether it can be started.
+    pub executable: bool,
+}
+
+/// What was made so far, removed again unless it is [kept](Placed::keep).
+#[derive(Debug, Default)]
+struct Placed {
+    files: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Placed {
+    fn keep(mut self) {
+        self.files.clear();
+        self.directories.clear();
+    }
+
+    /// Makes the directory `path` and those above it that are missing.
+    fn directory(&mut self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.directory(parent)?;
+        }
+        fs::create_dir(path)
+            .with_context(|| format!("cannot make the directory {}", path.display()))?;
+        self.directories.push(path.to_owned());
+        Ok(())
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        // What cannot be removed is all that is left, and the error that led here is told.
+        for file in self.files.iter().rev() {
+            let _ = fs::remove_file(file);
+        }
+        for directory in self.directories.iter().rev() {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+/// Makes `new` below `root` and replaces `file`, which must still have the text `before`
+/// (`None`: must not exist), by `after`. Overwrites nothing else. `cancelled` is asked
+/// before each step; with an error all is as it was.
+///
+/// # Errors
+/// When something exists already, cannot be written, changed meanwhile, or on cancellation.
+pub(crate) fn place(
+    root: &Path,
+    new: &[NewFile],
+    (file, before, after): (&Path, Option<&str>, &str),
+    cancelled: &dyn Fn() -> bool,
+) -> Result<()> {
+    let file = root.join(file);
+    // A link stays one.
+    let file = file.canonicalize().unwrap_or(file);
+    let mode = file.metadata().map_or(0o644, |m| m.permissions().mode() & 0o7777);
+    let mut placed = Placed::default();
+    for NewFile { path, text, executable } in new {
+        ensure!(!cancelled(), "interrupted");
+        let path = root.join(path);
+        placed.directory(path.parent().unwrap_or(root))?;
+        let temporary = temporary(&path, text, if *executable { 0o755 } else { 0o644 })?;
+        rename_new(temporary, &path)?;
+        placed.files.push(path);
+    }
+    let temporary = temporary(&file, after, mode)?;
+    ensure!(!cancelled(), "interrupted");
+    match before {
+        None => rename_new(temporary, &file)?,
+        Some(before) => {
+            let now = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            ensure!(
+                now == before.as_bytes(),
+                "{} was changed by somebody else meanwhile; try again",
+                file.display()
+            );
+            temporary
+                .persist(&file)
+                .with_context(|| format!("cannot replace {}", file.display()))?;
+        }
+    }
+    placed.keep();
+    Ok(())
+}
+
+/// A finished file beside `path`, which disappears unless it is renamed.
+fn temporary(path: &Path, text: &str, mode: u32) -> Result<NamedTempFile> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<NamedTempFile> {
+        let mut file =
+            tempfile::Builder::new().prefix(".mad-").suffix(".tmp").tempfile_in(directory)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        // A full disk may say so only now.
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Gives `temporary` the name `path`, which nothing may have.
+fn rename_new(temporary: NamedTempFile, path: &Path) -> Result<()> {
+    let exists = || format!("{} exists already", path.display());
+    match renameat_with(CWD, temporary.path(), CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => {
+            // There is nothing left at its path to remove.
+            let _ = temporary.into_temp_path().keep();
+            Ok(())
+        }
+        // Some file systems know no such rename; a link fails on what exists, too.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            temporary.persist_noclobber(path).with_context(exists)?;
+            Ok(())
+        }
+        Err(rustix::io::Errno::EXIST) => anyhow::bail!(exists()),
+        Err(e) => Err(e).with_context(|| format!("cannot write {}", path.display())),
+    }
+}
