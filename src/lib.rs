@@ -31,6 +31,7 @@
 pub mod baseline;
 pub mod catalog;
 pub mod cli;
+pub mod compare;
 pub mod contract;
 pub mod credentials;
 pub mod data;

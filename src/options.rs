@@ -6,6 +6,7 @@ mod context;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::builder::Resettable;
@@ -140,6 +141,14 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", env = "MAD_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: Option<u32>,
 
+    /// Most executions of an entry, on each side of a comparison [default: 20, comparing: 40]
+    #[arg(long, value_name = "N", env = "MAD_MAX_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_samples: Option<u32>,
+
+    /// Begin nothing more once so much time is spent on deciding: `2h`, `90m`, `300` seconds
+    #[arg(long, value_name = "TIME", env = "MAD_BUDGET", value_parser = duration)]
+    pub budget: Option<Duration>,
+
     /// Executions thrown away first, instead of what the entry says
     #[arg(long, value_name = "N", env = "MAD_WARMUP")]
     pub warmup: Option<u32>,
@@ -268,6 +277,34 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(s) if s.is_finite() && (s >= 0.0 || s == -1.0) => Ok(s),
         _ => Err("expected seconds: 0 or more, or -1 for the entry's own limit".to_owned()),
     }
+}
+
+/// Reads `2h`, `90m`, `1h30m`, `45s`; a number alone is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as 2h, 90m, 1h30m or 300 (seconds)".to_owned();
+    let (mut seconds, mut number) = (0.0, String::new());
+    for c in text
+        .trim()
+        .chars()
+        .chain(text.trim().ends_with(|c: char| c.is_ascii_digit()).then_some('s'))
+    {
+        let unit = match c {
+            '0'..='9' | '.' => {
+                number.push(c);
+                continue;
+            }
+            'h' => 3600.0,
+            'm' => 60.0,
+            's' => 1.0,
+            _ => return Err(wrong()),
+        };
+        seconds += unit * number.parse::<f64>().map_err(|_| wrong())?;
+        number.clear();
+    }
+    if !number.is_empty() || seconds <= 0.0 {
+        return Err(wrong());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
 fn grace(text: &str) -> Result<f64, String> {

@@ -28,11 +28,13 @@ pub enum Document {
     Report,
     /// `mad history --json`.
     History,
+    /// `comparison.json`, and `mad compare --json`.
+    Comparison,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 10] = [
+    pub const ALL: [Document; 11] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -43,6 +45,7 @@ impl Document {
         Document::Manifest,
         Document::Report,
         Document::History,
+        Document::Comparison,
     ];
 
     /// Its word on the command line and in file names.
@@ -58,6 +61,7 @@ impl Document {
             Document::Manifest => "manifest",
             Document::Report => "report",
             Document::History => "history",
+            Document::Comparison => "comparison",
         }
     }
 }
@@ -75,6 +79,7 @@ pub fn text(document: Document) -> String {
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
         Document::History => schema_for!(crate::history::HistoryReport),
+        Document::Comparison => schema_for!(crate::compare::Comparison),
     };
     format!("{:#}\n", schema.to_value())
 }

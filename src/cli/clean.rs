@@ -14,7 +14,7 @@ use crate::results::Table;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Removed are containers that no process watches any more (those of --keep-alive, too), the
-scripts of runs that were killed, and files that were half written. Docker and Podman are
+scripts of runs that were killed, their worktrees, and files that were half written. Docker and Podman are
 both asked. Results, logs and records stay.
 
 Examples:
@@ -78,6 +78,7 @@ fn text(found: &[Remnant]) -> String {
             RemnantKind::Script => "script",
             RemnantKind::Container => "container",
             RemnantKind::File => "file",
+            RemnantKind::Worktree => "worktree",
             RemnantKind::Image => "image",
         };
         let state = match left.state {

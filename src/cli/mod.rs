@@ -5,6 +5,7 @@ mod baseline;
 mod benchmark;
 mod build;
 mod clean;
+mod compare;
 mod discover;
 mod history;
 mod machine;
@@ -114,6 +115,8 @@ enum Command {
     /// Run entries, judge them, write the results
     #[command(visible_alias = "run")]
     Benchmark(benchmark::Benchmark),
+    /// Measure two sides in turn, and say which is faster
+    Compare(compare::Compare),
     /// Build images, and write down which for `mad benchmark --manifest`
     Build(build::Build),
     /// Remove what earlier runs left behind
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Discover(c) => c.run(global),
         Command::Validate(c) => c.run(global),
         Command::Benchmark(c) => c.run(global),
+        Command::Compare(c) => c.run(global),
         Command::Build(c) => c.run(global),
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),

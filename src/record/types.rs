@@ -31,6 +31,9 @@ pub struct RunRecord {
     pub version: String,
     /// The host.
     pub machine: Machine,
+    /// Whether two sides are compared in it: what it measured is no run of either.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub comparison: bool,
 }
 
 /// All Executions of one entry in one attempt, with where they come from.

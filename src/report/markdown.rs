@@ -151,7 +151,7 @@ fn cut(text: &str, max: usize) -> &str {
 }
 
 /// A name as code: as a code span where that is literal, else in entities.
-fn code(name: &str) -> String {
+pub(crate) fn code(name: &str) -> String {
     if name.is_empty() {
         return String::new();
     }
@@ -174,7 +174,7 @@ fn code(name: &str) -> String {
 }
 
 /// Running text without markup.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

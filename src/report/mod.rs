@@ -25,6 +25,7 @@ mod text;
 pub use collect::{HISTORY, SERIES_MAX};
 pub use html::html;
 pub use markdown::{MARKDOWN_MAX, markdown};
+pub(crate) use markdown::{code, escape};
 pub use model::{
     Conclusion, Kind, Knowledge, Origin, Point, Report, Row, SCHEMA, Series, Status, Summary,
 };

@@ -7,6 +7,7 @@ mod environment;
 mod judge;
 mod many;
 mod measure;
+mod pair;
 mod policy;
 mod provenance;
 mod rows;
@@ -23,7 +24,8 @@ pub use environment::{
     Canary, INVALID_ENVIRONMENT, canary_first, is_canary, suspicion, suspicion_words, verdicts,
 };
 pub use judge::VerdictRecord;
-pub use policy::{level_step, policy};
+pub use pair::{Obstacle, Side};
+pub use policy::{is_gated, level_step, policy};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
@@ -36,6 +38,7 @@ use crate::options::{Context, RunOptions};
 use crate::plan::{Job, Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::schedule::{Grant, Limits, Scheduler};
+use crate::source::worktree;
 use crate::validate::Validator;
 
 /// Name of the case that says whether the catalog's files can be read at all.
@@ -142,6 +145,19 @@ impl<'a> Session<'a> {
         Session::in_dir(dir, planner, cancel, progress)
     }
 
+    /// Opens the Run of one side of a comparison, in the directory that both share.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn of_comparison(
+        dir: RunDir,
+        planner: Planner<'a>,
+        cancel: Cancel,
+        progress: bool,
+    ) -> Result<Session<'a>> {
+        Session::in_dir(dir, planner, cancel, progress)
+    }
+
     fn in_dir(
         dir: RunDir,
         planner: Planner<'a>,
@@ -150,6 +166,13 @@ impl<'a> Session<'a> {
     ) -> Result<Session<'a>> {
         for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
             tracing::warn!("{line}");
+        }
+        for left in worktree::abandoned(&planner.options.run_dir) {
+            let path = left.path().display();
+            match left.remove() {
+                Ok(()) => tracing::warn!("removed {path}, which a killed comparison left behind"),
+                Err(e) => tracing::warn!("a killed comparison left {path} behind: {e:#}"),
+            }
         }
         let masker = planner.masker();
         dir.write_run(&RunRecord {
@@ -160,6 +183,7 @@ impl<'a> Session<'a> {
             root: planner.catalog.root.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: planner.machine.clone(),
+            comparison: dir.is_comparison(),
         })?;
         Ok(Session {
             planner,

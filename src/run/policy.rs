@@ -41,6 +41,11 @@ fn rule(model: &Model, key: &str, metric: &str) -> MetricRule {
     rule.cloned().unwrap_or_default()
 }
 
+/// Whether a regression of the metric may fail at all.
+pub fn is_gated(model: &Model, key: &str, metric: &str) -> bool {
+    !matches!(gating(model, key, metric), Gating::Ungated(_))
+}
+
 /// What the entry says about a regression of the metric.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Gating {
