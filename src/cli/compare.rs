@@ -148,6 +148,11 @@ impl Compare {
             candidate: planner(catalog, options, &context, &data[1]),
         };
         let entries = self.entries(&sides, models)?;
+        if entries.iter().all(|e| e.base.is_none()) {
+            let names: Vec<String> = entries.iter().map(|e| e.candidate.id()).collect();
+            eprintln!("error: the base has no entry {}", names.join(", "));
+            return Ok(Exit::NoMatch);
+        }
         let (base, candidate, mut notes) = self.origins(revision.as_ref());
         notes.extend(self.only_in_base(&sides, &entries));
         let settings = self.settings(catalog, &run, global);
