@@ -57,6 +57,19 @@ pub enum ContainerProgram {
     Podman,
 }
 
+/// How long to go on measuring an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    /// Until its verdict is settled.
+    Decided,
+}
+
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("decided")
+    }
+}
+
 /// Where images come from.
 #[derive(Args, Clone, Debug)]
 pub struct ImageOptions {
@@ -141,11 +154,16 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", env = "MAD_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: Option<u32>,
 
+    /// Go on measuring what is in doubt until it is decided, and what has no baseline until its
+    /// spread is known
+    #[arg(long, value_enum, env = "MAD_UNTIL", ignore_case = true)]
+    pub until: Option<Until>,
+
     /// Most executions of an entry, on each side of a comparison [default: 20, comparing: 40]
     #[arg(long, value_name = "N", env = "MAD_MAX_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_samples: Option<u32>,
 
-    /// Begin nothing more once so much time is spent on deciding: `2h`, `90m`, `300` seconds
+    /// Begin nothing that only decides once the run is so old: `2h`, `90m`, `300` seconds
     #[arg(long, value_name = "TIME", env = "MAD_BUDGET", value_parser = duration)]
     pub budget: Option<Duration>,
 
@@ -221,6 +239,17 @@ pub struct RunOptions {
     pub run_dir: PathBuf,
 }
 
+impl RunOptions {
+    /// Executions of an entry at most when it is measured until it is decided; none when it is
+    /// not.
+    pub fn most_executions(&self) -> Option<u32> {
+        self.until.map(|Until::Decided| self.max_samples.unwrap_or(MAX_SAMPLES))
+    }
+}
+
+/// Executions of an entry that is measured until it is decided, where nobody says otherwise.
+const MAX_SAMPLES: u32 = 20;
+
 /// What holds without any flag and any variable.
 impl Default for RunOptions {
     fn default() -> RunOptions {
@@ -282,12 +311,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// Reads `2h`, `90m`, `1h30m`, `45s`; a number alone is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a time such as 2h, 90m, 1h30m or 300 (seconds)".to_owned();
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return positive(seconds).ok_or_else(wrong);
+    }
     let (mut seconds, mut number) = (0.0, String::new());
-    for c in text
-        .trim()
-        .chars()
-        .chain(text.trim().ends_with(|c: char| c.is_ascii_digit()).then_some('s'))
-    {
+    for c in text.chars() {
         let unit = match c {
             '0'..='9' | '.' => {
                 number.push(c);
@@ -301,10 +330,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         seconds += unit * number.parse::<f64>().map_err(|_| wrong())?;
         number.clear();
     }
-    if !number.is_empty() || seconds <= 0.0 {
-        return Err(wrong());
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    positive(seconds).filter(|_| number.is_empty()).ok_or_else(wrong)
+}
+
+fn positive(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|d| !d.is_zero())
 }
 
 fn grace(text: &str) -> Result<f64, String> {

@@ -1,6 +1,6 @@
 //! `mad benchmark`.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -18,6 +18,7 @@ use crate::run::{SKIPPED_MODEL, Session, canary_first, verdicts};
 Examples:
   mad benchmark                        every entry that can run here
   mad benchmark cpu --samples 5        entries with the tag `cpu`, five executions each
+  mad benchmark --until decided --budget 2h   more executions where a verdict is in doubt
   mad benchmark rust_gemm:size=512     one entry, with ` --size 512` added to its args
   mad benchmark vllm --plan            what would run, and the command for elsewhere
   mad benchmark -m build_manifest.json the images that `mad build` made elsewhere")]
@@ -38,6 +39,11 @@ pub(super) struct Benchmark {
 impl Benchmark {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
         let options = &self.options;
+        ensure!(
+            options.until.is_some() || options.max_samples.is_none() && options.budget.is_none(),
+            "--max-samples and --budget bound what `--until decided` spends: add that, or say \
+             how often each entry is executed with --samples"
+        );
         let planner = match super::planner(global, options)? {
             Ok(planner) => planner,
             Err(exit) => return Ok(exit),

@@ -10,7 +10,7 @@ use crate::compare::{self, Comparison, Entry, Origin, Outcome, Settings, Sides, 
 use crate::engine::Cancel;
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
-use crate::plan::{self as planning, Planner};
+use crate::plan::Planner;
 use crate::record::{self, RunDir};
 use crate::run::inputs;
 use crate::source::worktree::{Checkout, Worktree};
@@ -116,36 +116,15 @@ impl Compare {
             Some(_) => Context::load(&base_options)?,
             None => context.clone(),
         };
-        let machine = match &options.machine {
-            Some(file) => Machine::from_file(file)?,
-            None => Machine::cached(&options.run_dir.join("cache")),
-        };
+        let cache = options.run_dir.join("cache");
+        let machine = Machine::described_or_here(options.machine.as_deref(), &cache)?;
         let credentials = super::credentials(global)?;
-        let data_config = |catalog: &Catalog, options, context| {
-            planning::data_config(&catalog.root, options, context)
-        };
-        let configs = [
-            data_config(base_catalog, &base_options, &base_context),
-            data_config(catalog, options, &context),
-        ];
-        let resolver =
-            |config, root, options| planning::data_resolver(config, root, options, &credentials);
-        let data = [
-            resolver(&configs[0], &base_catalog.root, &base_options),
-            resolver(&configs[1], &catalog.root, options),
-        ];
-        let planner = |catalog, options, context, data| Planner {
-            catalog,
-            machine: &machine,
-            options,
-            context,
-            credentials: &credentials,
-            data,
-            variation: "",
+        let planner = |catalog, options, context| {
+            Planner::for_process(catalog, machine.clone(), options, context, credentials.clone())
         };
         let sides = Sides {
-            base: planner(base_catalog, &base_options, &base_context, &data[0]),
-            candidate: planner(catalog, options, &context, &data[1]),
+            base: planner(base_catalog, base_options, base_context),
+            candidate: planner(catalog, options.clone(), context),
         };
         let entries = self.entries(&sides, models)?;
         if entries.iter().all(|e| e.base.is_none()) {

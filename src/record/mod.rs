@@ -33,6 +33,7 @@ use time::macros::format_description;
 
 pub use atomic::{write_atomically, write_json};
 pub use attempts::{AttemptFiles, attempts};
+pub(crate) use types::samples_by_key;
 pub use types::{
     CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, Provenance,
     RunRecord, Stage,

@@ -67,7 +67,7 @@ mod verdict;
 pub use confirm::{Confirmation, Step};
 pub use direction::{DIRECTION_RULES, Direction, DirectionRule, infer, inference_reason};
 pub use judge::judge;
-pub use limit::{ASSUMED_WEIGHT, WINDOW, median};
+pub use limit::{ASSUMED_WEIGHT, WINDOW, median, relative_error};
 pub use policy::Policy;
 pub use pool::{Pool, Series};
 pub use suspect::{CommonShift, common_shift};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::{Canary, INVALID_ENVIRONMENT, is_canary};
 use super::measure::{Purpose, failure_kind, runner_attempt};
-use super::policy::{Gating, gating, policy};
+use super::policy::{Gating, gating, policy, spend};
 use super::{Outcome, SKIPPED_MODEL, Session};
 use crate::baseline::Baseline;
 use crate::catalog::Model;
@@ -205,6 +205,7 @@ impl Session<'_> {
             let config = &self.planner.catalog.config;
             let mut policy = policy(config, &job.model, key, &samples[0].metric);
             policy.pool = pool.clone();
+            spend(&mut policy, self.planner.options, samples.len());
             let judged = |s: &&Sample| record.judged(s.value, policy.direction);
             let numbers: Vec<f64> = samples.iter().map(judged).collect();
             let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
@@ -232,6 +233,12 @@ impl Session<'_> {
         let (_, dir) = guard.next_attempt()?;
         let engine = self.engine(job)?;
         while !doubts.is_empty() {
+            if !self.has_time() && !doubts.values().any(Confirmation::is_pending) {
+                for (key, so_far) in doubts {
+                    record.metrics.insert(key, so_far.give_up("the time is spent"));
+                }
+                break;
+            }
             let number = u32::try_from(record.confirmations.len() + 1).unwrap_or(u32::MAX);
             let execution = self.execute(job, engine, prepared, &dir, number, Purpose::Confirm)?;
             if let Some(failure) = &execution.failure {

@@ -20,12 +20,18 @@ impl Session<'_> {
         let config = &self.planner.catalog.config;
         let (first, others): (Vec<Model>, Vec<Model>) =
             models.into_iter().partition(|model| is_canary(config, model));
-        for models in [first, others] {
+        // All are measured before any takes time to be decided.
+        let passes: &[&[Stage]] = match self.planner.options.until {
+            Some(_) => &[&[Stage::Bench], &[Stage::Regress]],
+            None => &[&[Stage::Bench, Stage::Regress]],
+        };
+        let groups = [first, others];
+        for (models, stages) in groups.iter().flat_map(|g| passes.iter().map(move |p| (g, p))) {
             let tasks: Vec<Task> = models.iter().map(|model| self.task(model)).collect();
             let limits = Limits { serial: !parallel, ..Limits::default() };
             self.scheduler(limits).run(&tasks, &|at, grant| {
                 let session = self.granted(self.planner, grant, None);
-                for stage in [Stage::Bench, Stage::Regress] {
+                for &stage in *stages {
                     if !session.cancel.is_cancelled() {
                         session.case(stage, &models[at]);
                     }

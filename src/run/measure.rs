@@ -110,8 +110,8 @@ impl Session<'_> {
         };
         let build_duration_s = clock.elapsed().as_secs_f64();
         let mut executions = Vec::new();
-        for number in 1..=job.warmup + job.samples {
-            if failure.is_some() {
+        for number in 1.. {
+            if failure.is_some() || !self.wants(job, number, &executions) {
                 break;
             }
             let purpose = if number <= job.warmup { Purpose::WarmUp } else { Purpose::Measure };
