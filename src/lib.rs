@@ -22,8 +22,8 @@
 //!   and an index of them.
 //! * [`schedule`]: many Jobs at once where they cannot disturb each other. [`sweep`]: a
 //!   matrix of measurements.
-//! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
-//!   that says.
+//! * [`run`]: ties these together; [`compare`]: two sides in turn. [`results`]: what a run
+//!   leaves behind; [`report`]: what that says.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path. [`schema`]: JSON Schemas of the formats.

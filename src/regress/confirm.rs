@@ -73,8 +73,8 @@ impl Confirmation {
     ///
     /// With [`until_decided`](Policy::until_decided) values that are not suspected are part of
     /// the mean like the others; it ends when the values together are within the tolerance.
-    /// That costs no false alarms: `Regressed` takes as many suspected values, and the levels
-    /// of all looks that may be made add up to that of one check, as without.
+    /// That costs no false alarms: `Regressed` takes as many suspected values more than others,
+    /// and the levels of all looks that may be made add up to that of one check, as without.
     pub fn measured(mut self, fresh: f64) -> Step {
         self.fresh.push(fresh);
         let asked = self.fresh.len();
@@ -96,7 +96,10 @@ impl Confirmation {
         let in_doubt = persists && (undecided(&verdict) || undecided(&checked));
         let worse = suspected(fresh) || in_doubt;
         let bad = self.fresh.iter().filter(|fresh| suspected(**fresh)).count();
-        let enough = bad >= self.policy.least_confirmations() as usize;
+        // A good value takes back a bad one. So slow runs, a share p of all, get there with a
+        // chance of (p/(1 − p))^least, however many looks there are (the gambler's ruin); that
+        // is next to the p^least of those that follow on each other.
+        let enough = bad >= self.policy.least_confirmations() as usize + (asked - bad);
         let confirmed = worse && enough && comparison.decided(limit);
         if worse && !confirmed && asked < self.policy.max_confirmations as usize {
             return self.measure_again(&verdict);
@@ -314,7 +317,7 @@ mod tests {
         assert_eq!(outcome, Outcome::Regressed);
         assert!(spent > 2 && spent < 19, "{spent}");
         // It may stay open, and says so.
-        let verdict = persist(97.6, &[97.5]);
+        let verdict = persist(97.6, &[97.6]);
         assert_eq!((verdict.outcome, verdict.fresh.len()), (Outcome::Ambiguous, 19));
         assert!(verdict.explanation.contains("0 suspicious, inside"), "{verdict:?}");
     }
