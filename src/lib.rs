@@ -22,8 +22,8 @@
 //!   and an index of them.
 //! * [`schedule`]: many Jobs at once where they cannot disturb each other. [`sweep`]: a
 //!   matrix of measurements.
-//! * [`run`]: ties these together; [`results`]: what it leaves behind; [`report`]: what
-//!   that says.
+//! * [`run`]: ties these together; [`compare`]: two sides in turn. [`results`]: what a run
+//!   leaves behind; [`report`]: what that says.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
 //! * [`profile`]: what profilers wrote, and what holds a workload back.
 //! * [`scaffold`]: a new entry with all it needs.
@@ -33,6 +33,7 @@
 pub mod baseline;
 pub mod catalog;
 pub mod cli;
+pub mod compare;
 pub mod contract;
 pub mod credentials;
 pub mod data;

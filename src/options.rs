@@ -6,6 +6,7 @@ mod context;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::builder::Resettable;
@@ -55,6 +56,19 @@ pub enum ContainerProgram {
     Docker,
     /// Podman.
     Podman,
+}
+
+/// How long to go on measuring an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Until {
+    /// Until its verdict is settled.
+    Decided,
+}
+
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("decided")
+    }
 }
 
 /// Where images come from.
@@ -151,6 +165,19 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", env = "MAD_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: Option<u32>,
 
+    /// Go on measuring what is in doubt until it is decided, and what has no baseline until its
+    /// spread is known
+    #[arg(long, value_enum, env = "MAD_UNTIL", ignore_case = true)]
+    pub until: Option<Until>,
+
+    /// Most executions of an entry, on each side of a comparison [default: 20, comparing: 40]
+    #[arg(long, value_name = "N", env = "MAD_MAX_SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_samples: Option<u32>,
+
+    /// Begin nothing that only decides once the run is so old: `2h`, `90m`, `300` seconds
+    #[arg(long, value_name = "TIME", env = "MAD_BUDGET", value_parser = duration)]
+    pub budget: Option<Duration>,
+
     /// Executions thrown away first, instead of what the entry says
     #[arg(long, value_name = "N", env = "MAD_WARMUP")]
     pub warmup: Option<u32>,
@@ -232,7 +259,16 @@ impl RunOptions {
     pub fn count(&self) -> Option<Count> {
         self.ngpus.first().copied()
     }
+
+    /// Executions of an entry at most when it is measured until it is decided; none when it is
+    /// not.
+    pub fn most_executions(&self) -> Option<u32> {
+        self.until.map(|Until::Decided| self.max_samples.unwrap_or(MAX_SAMPLES))
+    }
 }
+
+/// Executions of an entry that is measured until it is decided, where nobody says otherwise.
+const MAX_SAMPLES: u32 = 20;
 
 /// What holds without any flag and any variable.
 impl Default for RunOptions {
@@ -303,6 +339,35 @@ fn limit(text: &str) -> Result<f64, String> {
         Ok(s) if s.is_finite() && s >= 0.0 => Ok(s),
         _ => Err("expected seconds, 0 for no limit".to_owned()),
     }
+}
+
+/// Reads `2h`, `90m`, `1h30m`, `45s`; a number alone is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as 2h, 90m, 1h30m or 300 (seconds)".to_owned();
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return positive(seconds).ok_or_else(wrong);
+    }
+    let (mut seconds, mut number) = (0.0, String::new());
+    for c in text.chars() {
+        let unit = match c {
+            '0'..='9' | '.' => {
+                number.push(c);
+                continue;
+            }
+            'h' => 3600.0,
+            'm' => 60.0,
+            's' => 1.0,
+            _ => return Err(wrong()),
+        };
+        seconds += unit * number.parse::<f64>().map_err(|_| wrong())?;
+        number.clear();
+    }
+    positive(seconds).filter(|_| number.is_empty()).ok_or_else(wrong)
+}
+
+fn positive(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|d| !d.is_zero())
 }
 
 fn grace(text: &str) -> Result<f64, String> {

@@ -36,11 +36,13 @@ pub enum Document {
     SweepReport,
     /// `mad diagnose --json`.
     Diagnosis,
+    /// `comparison.json`, and `mad compare --json`.
+    Comparison,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 14] = [
+    pub const ALL: [Document; 15] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -55,6 +57,7 @@ impl Document {
         Document::Sweep,
         Document::SweepReport,
         Document::Diagnosis,
+        Document::Comparison,
     ];
 
     /// Its word on the command line and in file names.
@@ -74,6 +77,7 @@ impl Document {
             Document::Sweep => "sweep",
             Document::SweepReport => "sweep-report",
             Document::Diagnosis => "diagnosis",
+            Document::Comparison => "comparison",
         }
     }
 }
@@ -95,6 +99,7 @@ pub fn text(document: Document) -> String {
         Document::Sweep => schema_for!(crate::sweep::SweepRecord),
         Document::SweepReport => schema_for!(crate::sweep::Synthesis),
         Document::Diagnosis => schema_for!(crate::profile::Diagnosis),
+        Document::Comparison => schema_for!(crate::compare::Comparison),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -1,6 +1,6 @@
 //! `mad benchmark`.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -20,6 +20,7 @@ use crate::schedule::Limits;
 Examples:
   mad benchmark                        every entry that can run here
   mad benchmark cpu --samples 5        entries with the tag `cpu`, five executions each
+  mad benchmark --until decided --budget 2h   more executions where a verdict is in doubt
   mad benchmark rust_gemm:size=512     one entry, with ` --size 512` added to its args
   mad benchmark vllm --plan            what would run, and the command for elsewhere
   mad benchmark -m build_manifest.json the images that `mad build` made elsewhere")]
@@ -67,6 +68,11 @@ impl Benchmark {
     /// Runs entries in a Run of its own, or goes on with one.
     pub(super) fn measure(&self, global: &Global, resumed: Option<RunDir>) -> Result<Exit> {
         let options = &self.options;
+        ensure!(
+            options.until.is_some() || options.max_samples.is_none() && options.budget.is_none(),
+            "--max-samples and --budget bound what `--until decided` spends: add that, or say \
+             how often each entry is executed with --samples"
+        );
         let planner = match super::planner(global, options)? {
             Ok(planner) => planner,
             Err(exit) => return Ok(exit),

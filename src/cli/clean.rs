@@ -14,8 +14,8 @@ use crate::results::Table;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Removed are containers that no process watches any more (those of --keep-alive, too), the
-scripts of runs that were killed, and files that were half written. Docker and Podman are
-both asked. Results, logs and records stay, and so do Slurm jobs without --jobs.
+scripts of runs that were killed, their worktrees, and files that were half written. Docker and
+Podman are both asked. Results, logs and records stay, and so do Slurm jobs without --jobs.
 
 Examples:
   mad clean --plan         what would be removed
@@ -83,6 +83,7 @@ fn text(found: &[Remnant]) -> String {
             RemnantKind::Job => "slurm job",
             RemnantKind::Container => "container",
             RemnantKind::File => "file",
+            RemnantKind::Worktree => "worktree",
             RemnantKind::Image => "image",
         };
         let state = match left.state {

@@ -7,8 +7,9 @@ mod baseline;
 mod benchmark;
 mod build;
 mod clean;
-mod diagnose;
+mod compare;
 mod completions;
+mod diagnose;
 mod discover;
 mod history;
 mod machine;
@@ -131,6 +132,8 @@ enum Command {
     Sweep(sweep::SweepCommand),
     /// Join the shards of a sweep into one run and report
     Merge(merge::Merge),
+    /// Measure two sides in turn, and say which is faster
+    Compare(compare::Compare),
     /// Build images, and write down which for `mad benchmark --manifest`
     Build(build::Build),
     /// Remove what earlier runs left behind
@@ -189,6 +192,7 @@ pub fn main() -> ExitCode {
         Command::Attach(c) => c.run(global),
         Command::Sweep(c) => c.run(global),
         Command::Merge(c) => c.run(global),
+        Command::Compare(c) => c.run(global),
         Command::Build(c) => c.run(global),
         Command::Clean(c) => c.run(global),
         Command::Baseline(c) => c.run(global),

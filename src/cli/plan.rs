@@ -12,6 +12,17 @@ use crate::validate::Validator;
 
 /// Prints the Plan of each entry; runs nothing.
 pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model]) -> Result<Exit> {
+    let (exit, text, plans) = plans(planner, models);
+    if global.json {
+        print_json(&json!({ "schema": "mad-plan/1", "plans": plans }))?;
+    } else {
+        print(&text)?;
+    }
+    Ok(exit)
+}
+
+/// The Plan of each entry, as text and as JSON; what it would end with by itself.
+pub(super) fn plans(planner: &Planner<'_>, models: &[Model]) -> (Exit, String, Vec<Value>) {
     let validator = Validator::new(planner.catalog);
     let described = planner.options.machine.is_some();
     let mut exit = Exit::Ok;
@@ -114,10 +125,5 @@ pub(super) fn print_plan(global: &Global, planner: &Planner<'_>, models: &[Model
         }
         json_plans.push(plan);
     }
-    if global.json {
-        print_json(&json!({ "schema": "mad-plan/1", "plans": json_plans }))?;
-    } else {
-        print(&text)?;
-    }
-    Ok(exit)
+    (exit, text, json_plans)
 }

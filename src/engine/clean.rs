@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::container::{Containers, images_to_remove, leftovers};
 use super::orphans;
 use super::slurm::left_jobs;
+use crate::source::worktree;
 
 /// What is to be removed.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,8 @@ pub enum RemnantKind {
     Container,
     /// A file half written.
     File,
+    /// A revision that was checked out for a comparison.
+    Worktree,
     /// An image.
     Image,
 }
@@ -88,6 +91,7 @@ impl Clean {
         }
         if everything {
             self.files(&mut found);
+            self.worktrees(&mut found);
         }
         if self.images {
             for engine in &engines {
@@ -187,6 +191,14 @@ impl Clean {
         for path in dirs.iter().flat_map(|dir| half_written(dir)) {
             let (name, remove) = (path.display().to_string(), || fs::remove_file(&path));
             found.push(self.remove(RemnantKind::File, name, "half written".to_owned(), remove));
+        }
+    }
+
+    fn worktrees(&self, found: &mut Vec<Remnant>) {
+        for left in worktree::abandoned(&self.run_dir) {
+            let name = left.path().display().to_string();
+            let origin = "a comparison that was killed".to_owned();
+            found.push(self.remove(RemnantKind::Worktree, name, origin, || left.remove()));
         }
     }
 

@@ -184,6 +184,9 @@ impl Planner<'_> {
         flag("queue-timeout", o.queue_timeout.map(|t| t.to_string()));
         flag("engine", o.engine.map(|e| e.to_string()));
         flag("samples", o.samples.map(|n| n.to_string()));
+        flag("until", o.until.map(|until| until.to_string()));
+        flag("max-samples", o.max_samples.map(|n| n.to_string()));
+        flag("budget", o.budget.map(|b| b.as_secs_f64().to_string()));
         flag("warmup", o.warmup.map(|n| n.to_string()));
         flag("use-image", o.images.use_image.clone());
         flag("manifest", o.manifest.as_deref().map(path));

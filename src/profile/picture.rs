@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::diagnosis::Diagnosis;
 use super::rules::percent;
 use super::text::{duration, number, remarks};
-use crate::report::escape;
+use crate::report::html_escape as escape;
 
 const STYLE: &str = include_str!("picture.css");
 

@@ -14,6 +14,9 @@
 //!     rows/<entry>-attempt-<n>.json       what of it was appended to perf.csv
 //!     run.lock                            held by the process that goes on with it
 //!     sweep.json, perf_<cell>.csv, perf.csv   of a sweep: its Cells, and their rows
+//! <run dir>/comparisons/<run id>/         what `mad compare` measured: no run of its own
+//!     run.json, comparison.json
+//!     <model>/base/…, <model>/candidate/…     as an attempt above
 //! ```
 //!
 //! Every file is written once, whole (a rename makes it appear), and never changed:
@@ -34,6 +37,7 @@ use time::macros::format_description;
 
 pub use atomic::{write_atomically, write_json};
 pub use attempts::{AttemptFiles, attempts};
+pub(crate) use types::samples_by_key;
 pub use types::{
     CaseRecord, CaseStatus, ExecutionRecord, MEASUREMENT_SCHEMA, Measurement, NodeRecord,
     Provenance, RunRecord, Stage,
@@ -41,6 +45,9 @@ pub use types::{
 
 use crate::lock::lock;
 use crate::slug::slug;
+
+/// Where the directories of comparisons are.
+const COMPARISONS: &str = "comparisons";
 
 /// One Run's directory.
 #[derive(Clone, Debug)]
@@ -66,6 +73,20 @@ impl RunDir {
     /// When it cannot be made or written.
     pub fn open_build(base: &Path, id: &str) -> Result<RunDir> {
         RunDir::make(base.join("builds"), id, "")
+    }
+
+    /// The directory of a comparison, below `base`: beside those of runs, whose numbers are
+    /// accepted, reported and kept as history.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn open_comparison(base: &Path, id: &str) -> Result<RunDir> {
+        RunDir::make(base.join(COMPARISONS), id, "")
+    }
+
+    /// Whether it is that of a comparison.
+    pub fn is_comparison(&self) -> bool {
+        self.path.parent().and_then(Path::file_name).is_some_and(|name| name == COMPARISONS)
     }
 
     fn make(runs: PathBuf, id: &str, inner: &str) -> Result<RunDir> {
@@ -97,6 +118,11 @@ impl RunDir {
         let record: RunRecord = read_json(&path.join("run.json"))?.with_context(|| {
             format!("there is no run {name:?} below {}", base.join("runs").display())
         })?;
+        ensure!(
+            !record.comparison,
+            "{} is a comparison of two sides, not a run: `mad benchmark` makes one",
+            path.display()
+        );
         Ok(RunDir { id: record.id, path })
     }
 
@@ -116,7 +142,8 @@ impl RunDir {
             .filter_map(|e| {
                 // A directory without a readable run.json is none of ours.
                 let record: RunRecord = read_json(&e.path().join("run.json")).ok()??;
-                Some((record.started, RunDir { id: record.id, path: e.path() }))
+                let run = !record.comparison;
+                run.then_some((record.started, RunDir { id: record.id, path: e.path() }))
             })
             .collect();
         found.sort_by(|a, b| (&a.0, &a.1.id).cmp(&(&b.0, &b.1.id)));

@@ -31,6 +31,9 @@ pub struct RunRecord {
     pub version: String,
     /// The host.
     pub machine: Machine,
+    /// Whether two sides are compared in it: what it measured is no run of either.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub comparison: bool,
 }
 
 /// All Executions of one entry in one attempt, with where they come from.
@@ -77,15 +80,7 @@ impl Measurement {
     /// Values of every metric, one per Execution that counts, by key, in order of
     /// first appearance.
     pub fn values(&self) -> Vec<(String, Vec<&Sample>)> {
-        let mut by_key: Vec<(String, Vec<&Sample>)> = Vec::new();
-        for sample in self.counted().flat_map(|e| &e.samples) {
-            let key = sample.key();
-            match by_key.iter_mut().find(|(k, _)| *k == key) {
-                Some((_, samples)) => samples.push(sample),
-                None => by_key.push((key, vec![sample])),
-            }
-        }
-        by_key
+        samples_by_key(&self.executions)
     }
 
     /// Median of every metric over the Executions that count, by key.
@@ -146,6 +141,19 @@ impl Measurement {
         let durations: Vec<f64> = self.counted().map(|e| e.duration_s).collect();
         if durations.is_empty() { 0.0 } else { crate::regress::median(&durations) }
     }
+}
+
+/// Values of every metric, one per Execution that counts, by key, in order of first appearance.
+pub(crate) fn samples_by_key(executions: &[ExecutionRecord]) -> Vec<(String, Vec<&Sample>)> {
+    let mut by_key: Vec<(String, Vec<&Sample>)> = Vec::new();
+    for sample in executions.iter().filter(|e| e.counts()).flat_map(|e| &e.samples) {
+        let key = sample.key();
+        match by_key.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, samples)) => samples.push(sample),
+            None => by_key.push((key, vec![sample])),
+        }
+    }
+    by_key
 }
 
 /// One start of a script and what came of it.

@@ -50,7 +50,8 @@ impl Confirmation {
     /// when they are suspected.
     pub fn start(baseline: &[f64], first: &[f64], policy: &Policy) -> Step {
         let verdict = super::judge(baseline, first, policy);
-        if !verdict.needs_confirmation {
+        let in_doubt = policy.until_decided && policy.max_confirmations > 0 && undecided(&verdict);
+        if !verdict.needs_confirmation && !in_doubt {
             return Step::Done(verdict);
         }
         Self {
@@ -69,6 +70,11 @@ impl Confirmation {
     /// `Ambiguous` at worst and `Same` at best. While all are, it is `Regressed` as
     /// soon as the mean is beyond what unchanged code may do at the level of one check, and
     /// `Ambiguous` if `max_confirmations` values do not get that far.
+    ///
+    /// With [`until_decided`](Policy::until_decided) values that are not suspected are part of
+    /// the mean like the others; it ends when the values together are within the tolerance.
+    /// That costs no false alarms: `Regressed` takes as many suspected values more than others,
+    /// and the levels of all looks that may be made add up to that of one check, as without.
     pub fn measured(mut self, fresh: f64) -> Step {
         self.fresh.push(fresh);
         let asked = self.fresh.len();
@@ -84,14 +90,21 @@ impl Confirmation {
         if let Some(evidence) = &mut verdict.evidence {
             evidence.decision_limit = limit.and_then(|limit| comparison.relative(limit));
         }
-        let alone = assess(&self.baseline, &[fresh], &self.policy);
-        let worse = alone.needs_confirmation;
-        let enough = asked >= self.policy.least_confirmations() as usize;
+        let suspected =
+            |fresh: f64| assess(&self.baseline, &[fresh], &self.policy).needs_confirmation;
+        let persists = self.policy.until_decided;
+        let in_doubt = persists && (undecided(&verdict) || undecided(&checked));
+        let worse = suspected(fresh) || in_doubt;
+        let bad = self.fresh.iter().filter(|fresh| suspected(**fresh)).count();
+        // A good value takes back a bad one. So slow runs, a share p of all, get there with a
+        // chance of (p/(1 − p))^least, however many looks there are (the gambler's ruin); that
+        // is next to the p^least of those that follow on each other.
+        let enough = bad >= self.policy.least_confirmations() as usize + (asked - bad);
         let confirmed = worse && enough && comparison.decided(limit);
         if worse && !confirmed && asked < self.policy.max_confirmations as usize {
             return self.measure_again(&verdict);
         }
-        if !worse {
+        if !worse && !persists {
             // What is between a bad value and a good one is for a reader to see.
             verdict = Verdict { evidence: verdict.evidence, ..checked };
         }
@@ -107,7 +120,11 @@ impl Confirmation {
             format!("confirmed by {}, beyond {sure}", count(asked, "fresh Execution"))
         } else if worse {
             verdict.settle = Some("accept more runs, or set a larger tolerance".to_owned());
-            format!("{} worse as well, inside {sure}", count(asked, "fresh Execution"))
+            let bad = match bad == asked {
+                true => "worse as well".to_owned(),
+                false => format!("made, {bad} suspicious"),
+            };
+            format!("{} {bad}, inside {sure}", count(asked, "fresh Execution"))
         } else {
             // Values that disagree are no ground to claim an improvement.
             if verdict.outcome == Outcome::Improved {
@@ -121,6 +138,34 @@ impl Confirmation {
         verdict.explanation = format!("{}; {finding}", verdict.explanation);
         verdict.fresh = self.fresh;
         Step::Done(verdict)
+    }
+
+    /// The judgement when no further Execution is made, and `why`: what is known is not enough.
+    pub fn give_up(self, why: &str) -> Verdict {
+        let executions = self.first.len() + self.fresh.len();
+        let mut verdict = match self.fresh.is_empty() {
+            true => assess(&self.baseline, &self.first, &self.policy),
+            false => {
+                let comparison = Comparison::new(&self.baseline, self.estimate(), &self.policy);
+                compare(&comparison, self.baseline.len(), executions)
+            }
+        };
+        verdict.needs_confirmation = false;
+        verdict.outcome = Outcome::Ambiguous;
+        verdict.explanation = format!("{}; {why}", verdict.explanation);
+        verdict.settle = Some("more time".to_owned());
+        verdict.fresh = self.fresh;
+        verdict
+    }
+
+    /// Whether it is suspected and was not looked at again as often as any suspicion is, with
+    /// no look so far that speaks against it.
+    pub fn is_pending(&self) -> bool {
+        let suspected =
+            |values: &[f64]| assess(&self.baseline, values, &self.policy).needs_confirmation;
+        self.fresh.len() < Policy::default().max_confirmations as usize
+            && suspected(&self.first)
+            && self.fresh.iter().all(|fresh| suspected(&[*fresh]))
     }
 
     /// The mean of the first look and the fresh values, or the median of the fresh ones if
@@ -147,14 +192,21 @@ impl Confirmation {
     }
 
     fn measure_again(self, verdict: &Verdict) -> Step {
+        let word = if verdict.needs_confirmation { "suspected" } else { "in doubt" };
         let why = format!(
-            "suspected, fresh Execution {} of up to {}: {}",
+            "{word}, fresh Execution {} of up to {}: {}",
             self.fresh.len() + 1,
             self.policy.max_confirmations,
             verdict.explanation
         );
         Step::MeasureAgain { why, so_far: self }
     }
+}
+
+/// Whether further Executions may settle it: worse than the tolerance, and not for certain.
+fn undecided(verdict: &Verdict) -> bool {
+    let limit = verdict.evidence.as_ref().and_then(|evidence| evidence.limit);
+    verdict.outcome == Outcome::Ambiguous && verdict.worse_by.is_some() && limit.is_some()
 }
 
 #[cfg(test)]
@@ -229,6 +281,63 @@ mod tests {
         assert_eq!(verdict.fresh, [90.0, 99.0]);
         assert_eq!(verdict.current_n, 4);
         assert!(!verdict.needs_confirmation);
+    }
+
+    /// The verdict when fresh Executions measure these values over and over.
+    fn persist(first: f64, fresh: &[f64]) -> Verdict {
+        // Nothing is known of other metrics: the limit is beyond the tolerance.
+        let direction = Direction::Higher;
+        let policy =
+            Policy { direction, until_decided: true, max_confirmations: 19, ..Policy::default() };
+        let mut fresh = fresh.iter().cycle();
+        let mut step = Confirmation::start(&BASELINE, &[first], &policy);
+        loop {
+            match step {
+                Step::Done(verdict) => return verdict,
+                Step::MeasureAgain { so_far, .. } => step = so_far.measured(*fresh.next().unwrap()),
+            }
+        }
+    }
+
+    #[test]
+    fn until_decided_goes_on_where_it_would_stop() {
+        let told = |first, fresh: &[f64]| {
+            let verdict = persist(first, fresh);
+            (verdict.outcome, verdict.fresh.len())
+        };
+        // Settled by the first look.
+        assert_eq!(told(99.0, &[]), (Outcome::Same, 0));
+        // In doubt, then within the tolerance.
+        assert_eq!(told(97.6, &[99.0]), (Outcome::Same, 1));
+        assert_eq!(told(97.6, &[97.5, 99.9, 99.0]), (Outcome::Same, 3));
+        // One slow value is not enough for either.
+        assert_eq!(told(85.0, &[100.0]), (Outcome::Same, 2));
+        // There every time or nearly so.
+        let (outcome, spent) = told(90.0, &[90.3, 98.5, 89.8, 90.1]);
+        assert_eq!(outcome, Outcome::Regressed);
+        assert!(spent > 2 && spent < 19, "{spent}");
+        // It may stay open, and says so.
+        let verdict = persist(97.6, &[97.6]);
+        assert_eq!((verdict.outcome, verdict.fresh.len()), (Outcome::Ambiguous, 19));
+        assert!(verdict.explanation.contains("0 suspicious, inside"), "{verdict:?}");
+    }
+
+    #[test]
+    fn giving_up_decides_nothing() {
+        let policy =
+            Policy { direction: Direction::Higher, until_decided: true, ..Policy::default() };
+        let start = |first: f64| match Confirmation::start(&BASELINE, &[first], &policy) {
+            Step::MeasureAgain { so_far, .. } => so_far,
+            step => panic!("{step:?}"),
+        };
+        // The confirmations of a suspicion are made in any case.
+        assert!(start(90.0).is_pending());
+        assert!(!start(97.6).is_pending());
+        for first in [90.0, 97.6] {
+            let verdict = start(first).give_up("the time is spent");
+            assert_eq!(verdict.outcome, Outcome::Ambiguous);
+            assert!(verdict.explanation.ends_with("; the time is spent"), "{verdict:?}");
+        }
     }
 
     #[test]

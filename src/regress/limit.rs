@@ -44,6 +44,20 @@ pub fn relative_spread(values: &[f64]) -> Option<f64> {
     noise.spread.filter(|_| noise.center != 0.0).map(|spread| spread / noise.center.abs())
 }
 
+/// How far the mean of the values may be from the true one, relative to it: half the width of
+/// the 95 % interval, `t(97.5 %, n − 1) · s / √n`. None for fewer than three values, which say
+/// too little of their spread, and around zero.
+pub fn relative_error(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().map(|v| v / n).sum::<f64>();
+    let spread = standard_deviation(values, mean).filter(|_| values.len() > 2)?;
+    if spread == 0.0 {
+        return Some(0.0);
+    }
+    let error = t_quantile(0.975, n - 1.0) * spread / n.sqrt() / mean.abs();
+    error.is_finite().then_some(error)
+}
+
 /// What the accepted runs say about a new one, in the metric's unit.
 #[derive(Debug, Clone)]
 pub(super) struct Noise {
@@ -176,6 +190,15 @@ mod tests {
         }
         let assumed = assumed_spread(&Policy { tolerance: 0.05, ..Policy::default() });
         assert!(close(assumed, 0.05 / 2.3263), "{assumed}");
+    }
+
+    #[test]
+    fn the_error_of_a_mean() {
+        assert_eq!(relative_error(&[100.0, 101.0]), None);
+        assert_eq!(relative_error(&[7.0; 3]), Some(0.0));
+        assert_eq!(relative_error(&[-1.0, 0.0, 1.0]), None);
+        let error = relative_error(&[99.0, 100.0, 101.0]).unwrap();
+        assert!(close(error, 4.3027 / 3.0_f64.sqrt() / 100.0), "{error}");
     }
 
     /// The limit of one look.

@@ -69,7 +69,7 @@ pub use agreement::{disagreement, stands_out};
 pub use confirm::{Confirmation, Step};
 pub use direction::{DIRECTION_RULES, Direction, DirectionRule, infer, inference_reason};
 pub use judge::judge;
-pub use limit::{ASSUMED_WEIGHT, WINDOW, median, relative_spread};
+pub use limit::{ASSUMED_WEIGHT, WINDOW, median, relative_error, relative_spread};
 pub use policy::Policy;
 pub use pool::{Pool, Series};
 pub use suspect::{CommonShift, common_shift};

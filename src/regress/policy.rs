@@ -23,6 +23,9 @@ pub struct Policy {
     /// Most fresh Executions that are made before a suspicion becomes a regression; 0 makes
     /// the first suspicion final.
     pub max_confirmations: u32,
+    /// Whether to go on after a fresh Execution that is not suspected itself, as long as it is
+    /// in doubt whether the metric is worse.
+    pub until_decided: bool,
     /// What the other side is called in sentences: `accepted`, or `earlier` where nobody
     /// accepted it.
     pub reference: &'static str,
@@ -34,7 +37,7 @@ pub struct Policy {
 
 impl Default for Policy {
     /// Direction unknown, tolerance 2 %, no floor, confidence 97 %, one red run in 100 of
-    /// 300 checks, four confirmations, nothing known of other metrics,
+    /// 300 checks, four confirmations and no further ones, nothing known of other metrics,
     /// against at most [`WINDOW`] accepted runs.
     fn default() -> Self {
         Self {
@@ -45,6 +48,7 @@ impl Default for Policy {
             false_alarms: 0.01,
             checks: 300,
             max_confirmations: 4,
+            until_decided: false,
             pool: Pool::default(),
             window: WINDOW,
             reference: "accepted",

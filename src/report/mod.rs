@@ -24,7 +24,6 @@ mod source;
 mod text;
 
 pub use collect::{HISTORY, SERIES_MAX};
-pub(crate) use html::escape;
 pub use html::html;
 pub(crate) use html::{escape as html_escape, hash as policy_hash, style as page_style};
 pub use markdown::{MARKDOWN_MAX, markdown};

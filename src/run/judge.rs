@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::{Canary, INVALID_ENVIRONMENT, is_canary};
 use super::fallback::{Fallback, Found, Reach, accepted_for, other_software, reach};
 use super::measure::{Purpose, failure_kind, runner_attempt};
-use super::policy::{Gating, gating, policy};
+use super::policy::{Gating, gating, policy, spend};
 use super::{Outcome, SKIPPED_MODEL, Session};
 use crate::baseline::{Baseline, flipped};
 use crate::catalog::Model;
@@ -233,6 +233,7 @@ impl Session<'_> {
                 // Nothing can be confirmed that way.
                 policy.max_confirmations = 0;
             }
+            spend(&mut policy, self.planner.options, samples.len());
             let judged = |s: &&Sample| record.judged(s.value, policy.direction);
             let numbers: Vec<f64> = samples.iter().map(judged).collect();
             let step = Confirmation::start(&baseline.window(key), &numbers, &policy);
@@ -260,6 +261,12 @@ impl Session<'_> {
         let engine = self.engine(job)?;
         let dir = self.place_to_confirm(engine, guard)?;
         while !doubts.is_empty() {
+            if !self.has_time() && !doubts.values().any(Confirmation::is_pending) {
+                for (key, so_far) in doubts {
+                    record.metrics.insert(key, so_far.give_up("the time is spent"));
+                }
+                break;
+            }
             let number = u32::try_from(record.confirmations.len() + 1).unwrap_or(u32::MAX);
             let execution = self.execute(job, engine, prepared, &dir, number, Purpose::Confirm)?;
             if let Some(failure) = &execution.failure {

@@ -29,10 +29,16 @@ impl Session<'_> {
         let config = &self.planner.catalog.config;
         let (first, others): (Vec<Model>, Vec<Model>) =
             models.into_iter().partition(|model| is_canary(config, model));
-        for models in [first, others] {
-            self.each(&models, limits, &|session, model| {
+        // All are measured before any takes time to be decided.
+        let passes: &[&[Stage]] = match self.planner.options.until {
+            Some(_) => &[&[Stage::Bench], &[Stage::Regress]],
+            None => &[&[Stage::Bench, Stage::Regress]],
+        };
+        let groups = [first, others];
+        for (models, stages) in groups.iter().flat_map(|g| passes.iter().map(move |p| (g, p))) {
+            self.each(models, limits, &|session, model| {
                 let mut flow = ControlFlow::Continue(());
-                for stage in [Stage::Bench, Stage::Regress] {
+                for &stage in *stages {
                     if !session.cancel.is_cancelled() && flow.is_continue() {
                         flow = stop.after(&session.case(stage, model));
                     }

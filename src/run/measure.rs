@@ -24,13 +24,13 @@ use crate::results::{Row, append_rows_once, check_appendable, super_records, wri
 use crate::schedule::{CpuUse, Footprint, Grant};
 
 /// What the scheduler has leased for this entry, or what was leased for an Execution of it.
-enum Held<'a> {
+pub(super) enum Held<'a> {
     Ours(&'a Grant),
     Leased(Grant),
 }
 
 impl Held<'_> {
-    fn grant(&self) -> &Grant {
+    pub(super) fn grant(&self) -> &Grant {
         match self {
             Held::Ours(grant) => grant,
             Held::Leased(grant) => grant,
@@ -147,8 +147,8 @@ impl Session<'_> {
         };
         let build_duration_s = clock.elapsed().as_secs_f64();
         let mut executions = Vec::new();
-        for number in 1..=job.warmup + job.samples {
-            if failure.is_some() {
+        for number in 1.. {
+            if failure.is_some() || !self.wants(job, number, &executions) {
                 break;
             }
             let purpose = if number <= job.warmup { Purpose::WarmUp } else { Purpose::Measure };
@@ -156,34 +156,51 @@ impl Session<'_> {
             failure.clone_from(&execution.failure);
             executions.push(execution);
         }
+        let measurement = Measurement {
+            attempt,
+            started,
+            build_duration_s,
+            failure,
+            ..self.measurement(job, engine, prepared, executions)
+        };
+        record::write_json(&dir.join("measurement.json"), &measurement)?;
+        engine.tidy(&dir, self.planner.options.keep_alive);
+        self.append_results(job, &measurement)?;
+        Ok(measurement)
+    }
+
+    /// The Measurement that these Executions are, begun now and without trouble.
+    pub(super) fn measurement(
+        &self,
+        job: &Job,
+        engine: &dyn Engine,
+        prepared: Prepared,
+        executions: Vec<ExecutionRecord>,
+    ) -> Measurement {
         let mut warnings = [job.warnings.as_slice(), &prepared.warnings].concat();
         for warning in executions.iter().flat_map(|e| &e.warnings) {
             if !warnings.contains(warning) {
                 warnings.push(warning.clone());
             }
         }
-        let measurement = Measurement {
+        Measurement {
             schema: MEASUREMENT_SCHEMA.to_owned(),
             run: self.dir.id.clone(),
-            attempt,
+            attempt: 1,
             model: job.model.name.clone(),
             id: job.id.clone(),
             machine_class: job.machine_class(),
             n_gpus: job.n_gpus,
             precision: job.model.precision().to_owned(),
             engine: engine.name().to_owned(),
-            started,
-            build_duration_s,
+            started: record::now(),
+            build_duration_s: 0.0,
             prepared,
             executions,
-            failure,
+            failure: None,
             warnings,
             provenance: provenance::provenance(job, &self.planner.catalog.root),
-        };
-        record::write_json(&dir.join("measurement.json"), &measurement)?;
-        engine.tidy(&dir, self.planner.options.keep_alive);
-        self.append_results(job, &measurement)?;
-        Ok(measurement)
+        }
     }
 
     /// The attempt that a process of this Run left while something of it goes on, or a new one; and
@@ -235,13 +252,28 @@ impl Session<'_> {
         number: u32,
         purpose: Purpose,
     ) -> Result<ExecutionRecord> {
+        let lease = self.lease(job, &job.footprint())?;
+        self.execute_on(lease.grant(), job, engine, prepared, attempt, number, purpose)
+    }
+
+    /// One Execution on what is leased for it.
+    #[expect(clippy::too_many_arguments, reason = "what one Execution is made of")]
+    pub(super) fn execute_on(
+        &self,
+        grant: &Grant,
+        job: &Job,
+        engine: &dyn Engine,
+        prepared: &Prepared,
+        attempt: &Path,
+        number: u32,
+        purpose: Purpose,
+    ) -> Result<ExecutionRecord> {
         let dir = attempt.join(format!("execution-{number}"));
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let lease = self.lease(job, &job.footprint())?;
         if self.progress {
             eprintln!("{}: {} {number}", self.job_key(job), purpose.word());
         }
-        let mut slot = self.slot(dir.clone(), lease.grant());
+        let mut slot = self.slot(dir.clone(), grant);
         slot.executions = match purpose {
             Purpose::Confirm => (number, number),
             _ => (number, number.max(job.warmup + job.samples)),
@@ -252,7 +284,6 @@ impl Session<'_> {
         let held_from = record::unix_s();
         let execution = engine.execute(job, prepared, &slot, &self.cancel)?;
         let held = Some((held_from, record::unix_s()));
-        drop(lease);
         let results = results_of(job, execution.results.as_deref(), execution.stale_results);
         let (log, recorded) = (&execution.log, execution.recorded.as_ref());
         let scheduler = execution.scheduler.as_deref();
@@ -322,7 +353,7 @@ impl Session<'_> {
     }
 
     /// Waits for what `footprint` says, unless the scheduler has leased it already.
-    fn lease(&self, job: &Job, footprint: &Footprint) -> Result<Held<'_>> {
+    pub(super) fn lease(&self, job: &Job, footprint: &Footprint) -> Result<Held<'_>> {
         if let Some(grant) = &self.grant {
             return Ok(Held::Ours(grant));
         }

@@ -11,6 +11,7 @@ mod judge;
 mod many;
 mod measure;
 mod nodes;
+mod pair;
 mod policy;
 mod profile;
 mod provenance;
@@ -37,7 +38,8 @@ pub use fallback::{Fallback, Reach, has_baseline};
 pub use judge::VerdictRecord;
 pub use many::Failures;
 pub(crate) use many::SUBMITTED;
-pub use policy::{level_step, policy};
+pub use pair::{Obstacle, Side};
+pub use policy::{is_gated, level_step, policy};
 pub use profile::Profiled;
 
 use crate::baseline::Store;
@@ -52,6 +54,7 @@ use crate::plan::{Job, Plan, Planner, Skip};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::results::Row;
 use crate::schedule::{Grant, Limits, Scheduler};
+use crate::source::worktree;
 use crate::validate::Validator;
 
 /// Name of the case that says whether the catalog's files can be read at all.
@@ -167,6 +170,19 @@ impl<'a> Session<'a> {
         Session::in_dir(dir, planner, cancel, progress)
     }
 
+    /// Opens the Run of one side of a comparison, in the directory that both share.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn of_comparison(
+        dir: RunDir,
+        planner: Planner<'a>,
+        cancel: Cancel,
+        progress: bool,
+    ) -> Result<Session<'a>> {
+        Session::in_dir(dir, planner, cancel, progress)
+    }
+
     /// Goes on with a Run whose directory is there: what was measured is kept.
     ///
     /// # Errors
@@ -180,6 +196,13 @@ impl<'a> Session<'a> {
         for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
             tracing::warn!("{line}");
         }
+        for left in worktree::abandoned(&planner.options.run_dir) {
+            let path = left.path().display();
+            match left.remove() {
+                Ok(()) => tracing::warn!("removed {path}, which a killed comparison left behind"),
+                Err(e) => tracing::warn!("a killed comparison left {path} behind: {e:#}"),
+            }
+        }
         let masker = planner.masker();
         dir.write_run(&RunRecord {
             schema: "mad-run/1".to_owned(),
@@ -189,6 +212,7 @@ impl<'a> Session<'a> {
             root: planner.catalog.root.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: planner.machine.clone(),
+            comparison: dir.is_comparison(),
         })?;
         Ok(Session {
             planner,

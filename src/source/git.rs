@@ -112,12 +112,13 @@ pub(super) struct Call {
     remote: Option<Url>,
 }
 
-/// Which repository a command is about. None is looked for in the directories above: the
-/// cache itself usually lies in a repository of the user's.
+/// Which repository a command is about. None is looked for in the directories above, but for
+/// [`Place::Inside`]: the cache itself usually lies in a repository of the user's.
 enum Place {
     Nowhere,
     Bare(PathBuf),
     Tree(PathBuf),
+    Inside(PathBuf),
 }
 
 /// `git` with these words.
@@ -133,6 +134,12 @@ impl Call {
         self
     }
 
+    /// Adds a word.
+    pub(super) fn word(mut self, word: &str) -> Call {
+        self.words.push(word.into());
+        self
+    }
+
     /// Is about the bare repository `dir`.
     pub(super) fn of(mut self, dir: &Path) -> Call {
         self.place = Place::Bare(dir.to_owned());
@@ -142,6 +149,12 @@ impl Call {
     /// Runs in the work tree `dir`.
     pub(super) fn at(mut self, dir: &Path) -> Call {
         self.place = Place::Tree(dir.to_owned());
+        self
+    }
+
+    /// Is about the repository that `dir` is in, wherever in it.
+    pub(super) fn inside(mut self, dir: &Path) -> Call {
+        self.place = Place::Inside(dir.to_owned());
         self
     }
 
@@ -252,6 +265,9 @@ impl<'a> Git<'a> {
             Place::Tree(dir) => {
                 command.arg("-C").arg(dir);
                 command.env("GIT_CEILING_DIRECTORIES", dir.parent().unwrap_or(dir));
+            }
+            Place::Inside(dir) => {
+                command.arg("-C").arg(dir);
             }
         }
         command.args(&call.words);

@@ -19,6 +19,7 @@ mod git;
 mod login;
 mod tree;
 mod url;
+pub mod worktree;
 
 use std::fs::{self, File};
 use std::io::Write;
