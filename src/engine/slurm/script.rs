@@ -37,11 +37,14 @@ pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last:
             );
         }
     }
-    text.push_str(
-        "hosts=$(scontrol show hostnames \"$SLURM_JOB_NODELIST\" 2>/dev/null)\n\
-         : \"${hosts:=${SLURMD_NODENAME:-$HOSTNAME}}\"\n\
-         export MASTER_ADDR=${hosts%%$'\\n'*}\n",
-    );
+    if spec.nodes == 1 {
+        text.push_str("export MASTER_ADDR=${SLURMD_NODENAME:-$HOSTNAME}\nhosts=$MASTER_ADDR\n");
+    } else {
+        text.push_str(
+            "hosts=$(scontrol show hostnames \"$SLURM_JOB_NODELIST\")\n\
+             export MASTER_ADDR=${hosts%%$'\\n'*}\n",
+        );
+    }
     match spec.master_port {
         Some(port) => writeln!(text, "export MASTER_PORT={port}"),
         // Below the ports that the system hands out by itself.
@@ -59,9 +62,11 @@ pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last:
     text.push_str(
         "[ -z \"${SLURM_CPUS_PER_TASK:-}\" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK\n",
     );
+    let numbers: Vec<String> = (first..=last).map(|n| n.to_string()).collect();
+    let numbers = numbers.join(" ");
     let _ = write!(
         text,
-        "for execution in $(seq {first} {last}); do\n    \
+        "for execution in {numbers}; do\n    \
          mkdir -p -- \"$try/$execution\"\n    \
          {}\n    \
          status=$?\n    \
@@ -139,12 +144,12 @@ pub(super) fn task(job: &Job, spec: &SlurmSpec, dir: &JobDir) -> String {
     // In the background: a shell that waits hears a signal at once.
     let _ = write!(
         text,
-        "started=$(date +%s.%N)\n\
+        "started=${{EPOCHREALTIME:-$(date +%s.%N)}}\n\
          {limit}{command} &\n\
          wait $!\n\
          status=$?\n\
-         ended=$(date +%s.%N)\n\
-         echo \"$status $started $ended ${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$node.part\"\n\
+         ended=${{EPOCHREALTIME:-$(date +%s.%N)}}\n\
+         echo \"$status ${{started/,/.}} ${{ended/,/.}} ${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$node.part\"\n\
          mv -- \"$node.part\" \"$node.status\"\n\
          exit \"$status\"\n"
     );

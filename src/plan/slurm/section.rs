@@ -239,13 +239,13 @@ mod tests {
         assert_eq!(section.aggregate["tok/s"], Rule::Mean);
         assert_eq!(section.modules, ["rocm/6.3"]);
         insta::assert_snapshot!(section.options.join("\n"), @r"
-        --constraint=(a|b)&c
-        --cpus-per-task=8
-        --nodelist=n[1-4],m7
-        --hint=nomultithread
-        --requeue
         --partition=main
         --time=1-12:30
+        --cpus-per-task=8
+        --nodelist=n[1-4],m7
+        --constraint=(a|b)&c
+        --hint=nomultithread
+        --requeue
         ");
         assert!(section.remarks[0].contains("`slurm.output_dir` does nothing"));
     }
