@@ -22,7 +22,7 @@ fn fixture(body: &str) -> Fixture {
     let machine = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/machines/8x-mi300x.json");
     let mut machine: Value = json_file(Path::new(machine));
     machine["simulated"] = json!(true);
-    fs::write(fixture.path("sim.json"), machine.to_string()).unwrap();
+    fs::write(fixture.path("sim.json"), machine.to_string()).expect("a file");
     fixture
 }
 
@@ -40,8 +40,8 @@ fn report(fixture: &Fixture) -> Value {
 }
 
 fn statuses(report: &Value) -> Vec<(String, String)> {
-    let cells = report["cells"].as_array().unwrap().iter();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let cells = report["cells"].as_array().expect("cells").iter();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
     cells.map(|c| (text(&c["id"]), text(&c["status"]))).collect()
 }
 
@@ -49,7 +49,7 @@ fn statuses(report: &Value) -> Vec<(String, String)> {
 fn measurements(run: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![run.to_owned()]);
     while let Some(dir) = open.pop() {
-        for entry in fs::read_dir(dir).unwrap().flatten() {
+        for entry in fs::read_dir(dir).expect("a directory").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 open.push(path);
