@@ -259,7 +259,7 @@ fn places_that_cannot_be_written() {
         ran.says(&[&format!("cannot append to {output}")]);
     }
     let leases = fixture.mad(&["benchmark"]).env("MAD_LEASE_DIR", fixture.path("file")).run();
-    leases.exits(3).says(&["for lease files", "MAD_LEASE_DIR"]);
+    leases.exits(4).says(&["for lease files", "MAD_LEASE_DIR"]);
     fs::write(fixture.path("perf.csv"), "a,b\n").expect("a file");
     fixture.mad(&["benchmark"]).run().exits(3).says(&["it is no perf.csv", "--output"]);
     assert_eq!(fixture.text("perf.csv"), "a,b\n");

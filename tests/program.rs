@@ -153,8 +153,8 @@ fn findings_point_at_the_line_that_made_the_entry() {
     std::fs::remove_file(fixture.root().join("scripts/gen/run.sh")).expect("it is there");
     let ran = fixture.mad(&["validate", "--format", "github"]).run().exits(1);
     ran.says(&[
-        "file=scripts/gen/get_models_json.py,line=18,title=MAD021::",
-        "file=scripts/gen/get_models_json.py,line=25,title=MAD021::",
+        "file=catalog/scripts/gen/get_models_json.py,line=18,title=MAD021::",
+        "file=catalog/scripts/gen/get_models_json.py,line=25,title=MAD021::",
     ]);
     let text = fixture.mad(&["validate", "gen/early"]).run().exits(1).stdout;
     check(|| insta::assert_snapshot!("program_finding", text));

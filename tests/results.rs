@@ -8,11 +8,12 @@ use common::{Fixture, check, json_file, redact};
 use serde_json::{Value, json};
 
 /// What differs from host to host in records.
-const HOST: [&str; 13] = [
+const HOST: [&str; 14] = [
     "machine",
     "machine_class",
     "run",
     "started",
+    "held",
     "id",
     "version",
     "duration_s",
