@@ -286,7 +286,9 @@ fn gaps<'a>(unions: impl Iterator<Item = &'a Union>) -> Gaps {
         below * 2 >= gaps.count
     });
     if gaps.count > 0 {
-        gaps.median_us = median.map_or(0.0, |power| 2_f64.powi(power as i32 + 1) / 1e3);
+        // The upper edge of its class, which may be above all there are.
+        let edge = median.map_or(0.0, |power| 2_f64.powi(power as i32 + 1) / 1e3);
+        gaps.median_us = edge.min(gaps.longest_s * 1e6);
     }
     gaps
 }
