@@ -364,6 +364,17 @@ fn a_missing_secret_skips() {
 }
 
 #[test]
+fn a_secret_that_the_script_can_do_without_does_not_skip() {
+    for guard in ["${MAD_SECRETS_HFTOKEN:-}", "${MAD_SECRETS_HFTOKEN+set}"] {
+        let body = format!(
+            "if [ -n \"{guard}\" ]; then export HF_TOKEN=$MAD_SECRETS_HFTOKEN; fi\n\
+             echo 'performance: 1 x/s'"
+        );
+        Fixture::with("m", &body).mad(&["benchmark"]).run().exits(0);
+    }
+}
+
+#[test]
 fn secrets_appear_nowhere() {
     let fixture = csv(
         "echo \"$MAD_SECRETS_TOKEN\"; echo \"$MAD_SECRETS_CONTEXT\"; \

@@ -241,13 +241,20 @@ impl Planner<'_> {
         self.credentials.of_entry(name).err().map(|e| e.to_string())
     }
 
-    /// A secret that the script uses without a default and that is not set.
+    /// A secret that the script uses, that is not set, and without which it does not get by: it
+    /// nowhere asks whether it is there (`${NAME:-}`), and has no other value for it.
     fn gate_secrets(&self, model: &Model) -> Option<String> {
         static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
             Regex::new(r"(?m)^[^#\n]*?\$(?:(MAD_SECRETS\w+)|\{(MAD_SECRETS\w+)\})").ok()
         });
         let (dir, file) = super::job::script_file(&self.catalog.root, model.script()?);
         let text = std::fs::read_to_string(dir.join(file)).ok()?;
+        let asks = |name: &str| {
+            ["-", "+"].iter().any(|operator| {
+                text.contains(&format!("${{{name}{operator}"))
+                    || text.contains(&format!("${{{name}:{operator}"))
+            })
+        };
         let known: BTreeSet<String> =
             self.context.items("docker_env_vars").into_iter().map(|(name, _)| name).collect();
         let missing: BTreeSet<&str> = SECRET
@@ -255,6 +262,7 @@ impl Planner<'_> {
             .captures_iter(&text)
             .filter_map(|c| Some(c.get(1).or(c.get(2))?.as_str()))
             .filter(|name| std::env::var_os(name).is_none() && !known.contains(*name))
+            .filter(|name| !asks(name))
             .collect();
         if missing.is_empty() {
             return None;
