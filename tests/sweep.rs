@@ -84,6 +84,18 @@ fn a_matrix_of_entries_counts_and_values() {
 }
 
 #[test]
+fn the_entry_says_which_way_is_better() {
+    let cost =
+        json!({ "n_gpus": "1", "regress": { "metrics": { "cost": { "direction": "lower" } } } });
+    let body = r#"echo "performance: $((8 / MAD_RUNTIME_NGPUS)) cost""#;
+    let fixture = fixture(BODY).entry("dear", body, cost);
+    sweep(&fixture, &["dear", "--ngpus", "1,4"]).run().exits(0);
+    let report = report(&fixture);
+    assert_eq!(report["extremes"][0]["best"], json!(["dear--4gpu", 2.0]));
+    assert_eq!(report["scaling"][0]["points"][1]["efficiency"], 1.0);
+}
+
+#[test]
 fn nothing_that_has_no_number_reads_as_success() {
     let fixture = fixture(BODY)
         .entry("fails", "echo oops; exit 3", json!({"n_gpus": "2", "tags": ["gpu"]}))

@@ -1,12 +1,16 @@
 //! `sweep.json`: which Cells a sweep has.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Cell, Shard};
+use crate::catalog::Model;
 use crate::plan::Planner;
 use crate::record::RunDir;
+use crate::regress::Direction;
 
 /// The format of [`SweepRecord`].
 pub const SWEEP_SCHEMA: &str = "mad-sweep/1";
@@ -52,6 +56,9 @@ pub struct CellRecord {
     pub values: Vec<(String, Value)>,
     /// The command that measures this Cell alone.
     pub command: String,
+    /// Which way is better, for the metrics of which the entry says so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub directions: BTreeMap<String, Direction>,
 }
 
 /// A tag that matches nothing.
@@ -61,6 +68,11 @@ pub struct Unresolved {
     pub tag: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+fn directions(model: &Model) -> BTreeMap<String, Direction> {
+    let rules = model.entry().regress.iter().flat_map(|regress| &regress.metrics);
+    rules.filter_map(|(metric, rule)| Some((metric.clone(), rule.direction?))).collect()
 }
 
 impl SweepRecord {
@@ -79,6 +91,7 @@ impl SweepRecord {
             ngpus: cell.ngpus.map(|count| count.to_string()),
             values: cell.values.clone(),
             command: cell.planner(planner).command_for(&cell.model),
+            directions: directions(&cell.model),
         };
         SweepRecord {
             schema: SWEEP_SCHEMA.to_owned(),

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CellResult;
-use crate::regress::{Direction, infer};
+use crate::regress::Direction;
 
 /// One metric of one entry (and one set of values of the other axes) over GPU counts.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -39,7 +39,8 @@ pub struct Point {
 /// way is better.
 pub(super) fn scaling(cells: &[CellResult]) -> Vec<Scaling> {
     type Found<'a> = Vec<(u32, &'a str, f64)>;
-    let mut series: IndexMap<(String, &str, &str), Found<'_>> = IndexMap::new();
+    type Key<'a> = (String, &'a str, &'a str, Direction);
+    let mut series: IndexMap<Key<'_>, Found<'_>> = IndexMap::new();
     for cell in cells {
         let Some(n_gpus) = cell.n_gpus.filter(|n| *n > 0) else { continue };
         let mut name = cell.entry.clone();
@@ -48,12 +49,11 @@ pub(super) fn scaling(cells: &[CellResult]) -> Vec<Scaling> {
             name.push_str(&format!(" {}={text}", path.rsplit('.').next().unwrap_or(path)));
         }
         for n in &cell.numbers {
-            let of_series = series.entry((name.clone(), &n.key, &n.metric)).or_default();
+            let of_series = series.entry((name.clone(), &n.key, &n.metric, n.better)).or_default();
             of_series.push((n_gpus, &cell.id, n.value));
         }
     }
-    let of_series = |((series, key, metric), mut found): ((String, &str, &str), Found<'_>)| {
-        let better = infer(metric);
+    let of_series = |((series, key, _, better), mut found): (Key<'_>, Found<'_>)| {
         found.sort_by_key(|(n_gpus, ..)| *n_gpus);
         let &(base_gpus, _, base) = found.first()?;
         let several = found.last().is_some_and(|(n, ..)| *n > base_gpus);

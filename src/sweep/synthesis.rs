@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -137,6 +138,8 @@ pub struct Number {
     pub metric: String,
     /// The number, in that unit.
     pub value: f64,
+    /// Which way is better.
+    pub better: Direction,
 }
 
 /// The ends of one metric among Cells.
@@ -256,10 +259,13 @@ fn result(cell: &CellRecord, case: Option<&CaseRecord>, found: Vec<&Measurement>
         m.values().into_iter().map(move |(key, samples)| {
             let values: Vec<f64> = samples.iter().map(|s| s.value).collect();
             let image = m.id.rfind('@').filter(|_| several).map_or("", |at| &m.id[at..]);
+            let metric = samples[0].metric.clone();
+            let said = cell.directions.get(&key).or_else(|| cell.directions.get(&metric));
             Number {
                 key: format!("{key}{image}"),
-                metric: samples[0].metric.clone(),
                 value: median(&values),
+                better: said.copied().unwrap_or_else(|| infer(&metric)),
+                metric,
             }
         })
     });
@@ -327,16 +333,18 @@ impl Counts {
     }
 }
 
-/// The ends of each metric: the same row and unit, never across units.
+/// The ends of each metric: the same row, unit and direction, never across units.
 fn extremes(cells: &[CellResult]) -> Vec<Extreme> {
-    let mut by_metric: BTreeMap<(&str, &str), Vec<(&str, f64)>> = BTreeMap::new();
+    type Metric<'a> = (&'a str, &'a str, Direction);
+    let mut by_metric: IndexMap<Metric<'_>, Vec<(&str, f64)>> = IndexMap::new();
     for cell in cells {
         for n in &cell.numbers {
-            by_metric.entry((&n.key, &n.metric)).or_default().push((&cell.id, n.value));
+            let metric = (n.key.as_str(), n.metric.as_str(), n.better);
+            by_metric.entry(metric).or_default().push((&cell.id, n.value));
         }
     }
-    let extreme = |((key, metric), mut values): ((&str, &str), Vec<(&str, f64)>)| {
-        let better = infer(metric);
+    by_metric.sort_by(|(key, metric, _), _, (other, unit, _), _| (key, metric).cmp(&(other, unit)));
+    let extreme = |((key, _, better), mut values): (Metric<'_>, Vec<(&str, f64)>)| {
         values.sort_by(|a, b| match better {
             Direction::Lower => a.1.total_cmp(&b.1),
             _ => b.1.total_cmp(&a.1),
