@@ -40,7 +40,11 @@ impl Sqlite {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         let mut sqlite = Sqlite { connection };
-        if anew || version(&sqlite.connection, path)? < VERSION {
+        // In one look, since another process may be making the tables.
+        let look = sqlite.connection.transaction()?;
+        let found = version(&look, path)?;
+        drop(look);
+        if anew || found < VERSION {
             let write = sqlite.write()?;
             // Another process may have been as far as this one.
             if version(&write, path)? < VERSION || anew {
