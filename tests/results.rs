@@ -103,7 +103,7 @@ fn rows_say_what_ran_and_what_did_not() {
         .entry("huge", "echo 'performance: 1 x/s'", json!({ "n_gpus": 4000 }));
     fixture.mad(&["benchmark"]).env("BUILD_NUMBER", "12").env("pipeline", "nightly").run().exits(3);
     let rows = fixture.rows();
-    let hosts = ["machine_name", "test_duration", "gpu_architecture"];
+    let hosts = ["machine_name", "build_duration", "test_duration", "gpu_architecture"];
     let header = fixture.text("perf.csv").lines().next().expect("a header").to_owned();
     let shown: Vec<String> = rows
         .iter()
