@@ -6,7 +6,7 @@ use clap::Args;
 use super::resume::{self, ResumeOptions};
 use super::{Command, Exit, Global, print, print_json};
 use crate::catalog::{Catalog, Model, split_commas};
-use crate::engine::Cancel;
+use crate::engine::{Cancel, slurm};
 use crate::options::RunOptions;
 use crate::record::{RunDir, write_atomically, write_json};
 use crate::run::Session;
@@ -83,7 +83,10 @@ impl SweepCommand {
         let mut all = cells(&matrix, planner.options, planner.context)?;
         let whole = all.len();
         all.retain(|cell| self.shard.is_none_or(|shard| shard.holds(&cell.id)));
-        let limits = Limits { serial: self.serial, ..Limits::default() };
+        let mut limits = Limits { serial: self.serial, ..Limits::default() };
+        if matrix.models.iter().any(|model| planner.is_for_slurm(model)) {
+            limits.elsewhere = slurm::at_once();
+        }
         if self.options.plan {
             let plan = SweepPlan::new(&planner, &all, &unresolved, self.shard, limits);
             return print_plan(global, &plan);

@@ -112,7 +112,7 @@ impl Session<'_> {
                 work(&self.granted(self.planner, grant, None), models[at])
             })
         };
-        let at_once = Limits { elsewhere: usize::MAX, serial: false };
+        let at_once = Limits { elsewhere: slurm::at_once(), serial: false };
         std::thread::scope(|scope| {
             let jobs = (!cluster.is_empty()).then(|| scope.spawn(|| run(&cluster, at_once)));
             let done = run(&here, limits);

@@ -101,6 +101,21 @@ impl Cluster {
         }
     }
 
+    /// While `what` is done, the controller is configured so.
+    pub(crate) fn with_setting(&self, line: &str, what: impl FnOnce()) {
+        let before = std::fs::read_to_string(&self.conf).expect("a configuration");
+        let restart = |text: &str| {
+            self.controller("stop");
+            std::fs::write(&self.conf, text).expect("a file");
+            self.controller("start");
+            self.until("it answers", || self.slurm(&["scontrol", "ping"]).status.success());
+            self.make_idle();
+        };
+        restart(&format!("{before}{line}\n"));
+        what();
+        restart(&before);
+    }
+
     /// While `what` is done, a node sees an empty directory in place of `hidden`.
     pub(crate) fn with_another_view(&self, node: u32, hidden: &Path, what: impl FnOnce()) {
         let pid_file = self.dir.path().join(format!("run/slurmd-n{node}.pid"));

@@ -3,6 +3,7 @@
 //! Without Slurm and root these tests are ignored, with the reason; with
 //! `MAD_TESTS_REQUIRE_SLURM=1` they fail.
 
+mod arrays;
 mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
@@ -63,6 +64,12 @@ const TESTS: &[(&str, Test)] = tests! {
         the_controller_is_away_at_first
         without_accounting_and_squeue
         without_slurm;
+    arrays: alike_jobs_are_an_array
+        cells_of_a_sweep_are_an_array
+        one_task_is_cancelled
+        tasks_that_were_not_noted
+        tasks_are_ended
+        arrays_have_limits;
     containers: podman_on_the_nodes;
 };
 

@@ -17,9 +17,13 @@ use crate::record::{read_json, write_json};
 pub struct JobNote {
     /// `mad-slurm-job/1`.
     pub schema: String,
-    /// The job's name, which no other job has: it finds one whose id was not written down.
+    /// The job's name, which no other job has, or that of the array it is a task of: it finds one
+    /// whose id was not written down.
     pub name: String,
-    /// Its id, once Slurm has said it.
+    /// Its number in the array, from 0.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task: Option<u32>,
+    /// Its id, once Slurm has said it: `<job>`, or `<array>_<task>`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub job: Option<String>,
     /// When it was submitted, RFC 3339, UTC.
@@ -41,6 +45,9 @@ pub(super) struct JobDir {
 }
 
 impl JobDir {
+    /// Name of the file of what Slurm and `srun` themselves print.
+    pub(super) const OUTPUT: &str = "slurm.out";
+
     /// The one for Executions from `first` on, of an attempt.
     pub(super) fn of(attempt: &Path, first: u32) -> JobDir {
         JobDir { path: absolute(&attempt.join(format!("slurm-{first}"))) }
@@ -65,8 +72,7 @@ impl JobDir {
     /// Makes it anew, for this user alone: scripts print secrets, and they are masked later.
     pub(super) fn make(&self) -> Result<()> {
         if self.path.exists() {
-            fs::remove_dir_all(&self.path)
-                .with_context(|| format!("cannot remove {}", self.path.display()))?;
+            self.remove().with_context(|| format!("cannot remove {}", self.path.display()))?;
         }
         fs::DirBuilder::new()
             .mode(0o700)
@@ -94,12 +100,36 @@ impl JobDir {
 
     /// Lets nobody look for the job any more.
     pub(super) fn forget(&self) {
+        self.leave_array();
         let _ = fs::remove_file(self.path.join("note.json"));
+    }
+
+    /// The directory of an array of this Run: the link with the number of a task leads to its
+    /// job's directory.
+    pub(super) fn array(&self, name: &str) -> Option<PathBuf> {
+        // <run>/<entry>/<attempt>/<job>
+        Some(self.path.ancestors().nth(3)?.join(".arrays").join(name))
+    }
+
+    /// Takes the job's link out of its array; with the last one the array's directory goes.
+    fn leave_array(&self) {
+        let Ok(Some(JobNote { name, task: Some(task), .. })) = self.note() else { return };
+        let Some(array) = self.array(&name) else { return };
+        let _ = fs::remove_file(array.join(task.to_string()));
+        // They stay while there is something in them.
+        let _ = fs::remove_dir(&array);
+        let _ = array.parent().map(fs::remove_dir);
+    }
+
+    /// Removes it with all that is in it.
+    pub(super) fn remove(&self) -> std::io::Result<()> {
+        self.leave_array();
+        fs::remove_dir_all(&self.path)
     }
 
     /// What Slurm and `srun` themselves print.
     pub(super) fn output(&self) -> PathBuf {
-        self.path.join("slurm.out")
+        self.path.join(JobDir::OUTPUT)
     }
 
     /// The latest try: Slurm starts a job anew that it has requeued. Listing the directory also

@@ -16,7 +16,7 @@ pub struct LeftJob {
     pub run: String,
     /// Whether a process of that run waits for it.
     pub watched: bool,
-    dir: PathBuf,
+    dir: JobDir,
 }
 
 /// The jobs of all Runs below `run_dir`.
@@ -32,7 +32,7 @@ pub fn left_jobs(run_dir: &Path) -> Vec<LeftJob> {
                         job: note.job.or_else(|| dir.begun_as()),
                         run: run.id.clone(),
                         watched: is_locked(&model.join("lock")),
-                        dir: dir.path,
+                        dir,
                     });
                 }
             }
@@ -50,7 +50,7 @@ impl LeftJob {
         if let Some(job) = &self.job {
             program::cancel(job).map_err(|e| e.to_string())?;
         }
-        fs::remove_dir_all(&self.dir).map_err(|e| format!("{}: {e}", self.dir.display()))
+        self.dir.remove().map_err(|e| format!("{}: {e}", self.dir.path.display()))
     }
 }
 

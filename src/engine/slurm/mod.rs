@@ -9,6 +9,7 @@
 mod container;
 mod dir;
 mod follow;
+mod gather;
 mod left;
 mod output;
 mod program;
@@ -90,7 +91,7 @@ impl Engine for SlurmEngine {
 
     fn tidy(&self, attempt: &Path, keep_work: bool) {
         for dir in JobDir::in_attempt(attempt) {
-            if !keep_work && let Err(e) = fs::remove_dir_all(&dir.path) {
+            if !keep_work && let Err(e) = dir.remove() {
                 tracing::warn!("cannot remove {}: {e}", dir.path.display());
             }
         }
@@ -111,12 +112,24 @@ pub fn submit_only(job: &Job, prepared: &Prepared, slot: &Slot, cancel: &Cancel)
     }
 }
 
+/// How many jobs a process can wait for at once: each costs it a thread, which sleeps, and open
+/// files, of which it may have so many (`ulimit -n`).
+pub fn at_once() -> usize {
+    /// A lock, a log, and what is read at the moment.
+    const FILES: u64 = 4;
+    /// All others.
+    const OTHERS: u64 = 64;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let jobs = limit.unwrap_or(u64::MAX).saturating_sub(OTHERS) / FILES;
+    usize::try_from(jobs.max(1)).unwrap_or(usize::MAX)
+}
+
 /// The command that submits the job, as a person would type it.
 pub fn commands(job: &Job) -> Vec<String> {
     let Some(spec) = &job.slurm else { return Vec::new() };
     let dir = JobDir { path: PathBuf::from("DIR") };
     let mut words = vec!["sbatch".to_owned()];
-    words.extend(submit::arguments(spec, &dir, "NAME", "RUN"));
+    words.extend(submit::arguments(&submit::options(spec, "RUN"), &dir, "NAME"));
     let mut lines = vec![shell_words::join(words)];
     if let Some(inner) = &spec.container {
         let step = container::step_options(inner, &dir.path);

@@ -1,5 +1,6 @@
 //! Slurm's programs.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use thiserror::Error;
@@ -31,7 +32,9 @@ impl SlurmError {
     /// Whether Slurm answered that there is no such job. Anything else that it refuses, such as a
     /// user whom it cannot authenticate, says nothing about jobs.
     fn is_about_an_unknown_job(&self) -> bool {
-        matches!(self, SlurmError::Refused(said) if said.contains("Invalid job id"))
+        let SlurmError::Refused(said) = self else { return false };
+        // Of a task of an array: `Job 8_6 not found`.
+        said.contains("Invalid job id") || (said.starts_with("Job ") && said.ends_with("not found"))
     }
 }
 
@@ -58,6 +61,9 @@ pub(super) fn run(program: &'static str, args: &[String]) -> Result<String, Slur
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    let printed = String::from_utf8_lossy(&output.stdout);
+    // scontrol prints to its standard output which task of an array it does not know.
+    let said = if said.trim().is_empty() { printed } else { said };
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     let said = match lines.is_empty() {
         true => format!("{program} ended with {}", output.status),
@@ -91,15 +97,20 @@ fn command(program: &str, args: &[String]) -> Command {
             command.env_remove(&name);
         }
     }
+    // sacct would cut the numbers of the tasks of an array.
+    command.env("SLURM_BITSTR_LEN", "0");
     command
 }
 
 /// The states of `jobs`, in one call where that is possible. A job that is not in the answer is
 /// one that Slurm has forgotten.
 pub(super) fn states(jobs: &[String]) -> Result<Vec<(String, JobState)>, SlurmError> {
-    let list = jobs.join(",");
+    // All tasks of an array at once.
+    let arrays: BTreeSet<&str> = jobs.iter().map(|id| array_of(id)).collect();
+    let list = arrays.into_iter().collect::<Vec<_>>().join(",");
     let format = format!("--format={}", state::SQUEUE_FORMAT);
-    let args = ["--noheader", "--states=all", &format, "--jobs", &list].map(str::to_owned);
+    let args =
+        ["--noheader", "--array", "--states=all", &format, "--jobs", &list].map(str::to_owned);
     let mut found = match run("squeue", &args) {
         Ok(text) => state::squeue(&text),
         Err(e) if e.is_about_an_unknown_job() => Vec::new(),
@@ -133,20 +144,29 @@ fn accounted(which: &[String]) -> Vec<(String, JobState)> {
     run("sacct", &args).map(|text| state::sacct(&text)).unwrap_or_default()
 }
 
-/// The id of the job with this name, if Slurm has it.
-pub(super) fn find(name: &str) -> Result<Option<String>, SlurmError> {
+/// The array of a task, or the job itself.
+fn array_of(id: &str) -> &str {
+    id.split('_').next().unwrap_or(id)
+}
+
+/// The id of the job with this name, if Slurm has it; of an array, that of this task.
+pub(super) fn find(name: &str, task: Option<u32>) -> Result<Option<String>, SlurmError> {
     let format = format!("--format={}", state::SQUEUE_FORMAT);
-    let args = ["--noheader", "--states=all", &format, "--name", name].map(str::to_owned);
-    match run("squeue", &args) {
+    let args = ["--noheader", "--array", "--states=all", &format, "--name", name];
+    let wanted = |found: Vec<(String, JobState)>| {
+        let suffix = task.map(|task| format!("_{task}")).unwrap_or_default();
+        found.into_iter().map(|(id, _)| id).rfind(|id| id.ends_with(&suffix))
+    };
+    match run("squeue", &args.map(str::to_owned)) {
         Ok(text) => {
-            if let Some((id, _)) = state::squeue(&text).pop() {
+            if let Some(id) = wanted(state::squeue(&text)) {
                 return Ok(Some(id));
             }
         }
         Err(SlurmError::Missing { .. }) => {}
         Err(e) => return Err(e),
     }
-    Ok(accounted(&["--name".to_owned(), name.to_owned()]).pop().map(|(id, _)| id))
+    Ok(wanted(accounted(&["--name".to_owned(), name.to_owned()])))
 }
 
 /// Ends a job.

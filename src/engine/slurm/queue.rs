@@ -129,6 +129,10 @@ fn learn(jobs: &[String], answer: Result<Vec<(String, JobState)>, SlurmError>) -
                     None => {
                         known.unknown += 1;
                         known.forgotten = known.unknown >= UNKNOWN;
+                        let waited = known.state.as_ref().is_some_and(JobState::waits);
+                        if known.forgotten && waited && id.contains('_') {
+                            known.state = Some(JobState::cancelled());
+                        }
                     }
                 }
             }

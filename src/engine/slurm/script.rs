@@ -20,8 +20,12 @@ pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last:
          umask 077\n\
          job={}\n\
          try=$job/try-${{SLURM_RESTART_COUNT:-0}}\n\
+         id=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}\n\
+         id=${{id:-$SLURM_JOB_ID}}\n\
+         # That it is one of an array is nothing to the script.\n\
+         unset \"${{!SLURM_ARRAY_@}}\"\n\
          mkdir -p -- \"$try\" || exit 73\n\
-         printf '%s %s\\n' \"$SLURM_JOB_ID\" \"${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$try/begin\" || exit 73\n",
+         printf '%s %s\\n' \"$id\" \"${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$try/begin\" || exit 73\n",
         one_line(&job.id),
         quoted(&dir.path.to_string_lossy()),
     );

@@ -51,6 +51,12 @@ impl JobState {
         ["COMPLETED", "FAILED"].contains(&self.state.as_str())
     }
 
+    /// What a task of an array is that Slurm, which knew it as waiting, has forgotten: it keeps
+    /// none that was cancelled before it began.
+    pub(super) fn cancelled() -> JobState {
+        JobState { state: "CANCELLED".to_owned(), ..JobState::default() }
+    }
+
     /// Whether it has not begun.
     pub(super) fn waits(&self) -> bool {
         ["PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"]
@@ -74,12 +80,32 @@ pub(super) fn squeue(text: &str) -> Vec<(String, JobState)> {
 }
 
 /// The fields that [`sacct`] reads.
-pub(super) const SACCT_FORMAT: &str = "JobIDRaw,State,NodeList,Reason";
+pub(super) const SACCT_FORMAT: &str = "JobID,State,NodeList,Reason";
 
-/// Id and state of each line that `sacct` printed.
+/// Id and state of each job in what `sacct` printed: tasks of an array that never began share a
+/// line.
 pub(super) fn sacct(text: &str) -> Vec<(String, JobState)> {
-    squeue(text)
+    let lines = squeue(text).into_iter();
+    lines
+        .flat_map(|(id, state)| tasks(&id).into_iter().map(move |id| (id, state.clone())))
+        .collect()
 }
+
+/// The ids behind `7_[0,4-9%2]`; of a job that is none of an array, its own.
+fn tasks(id: &str) -> Vec<String> {
+    let Some((array, list)) = id.split_once("_[") else { return vec![id.to_owned()] };
+    let list = list.trim_end_matches(']').split('%').next().unwrap_or_default();
+    let mut found = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else { continue };
+        found.extend((first..=last).take(TASKS).map(|task| format!("{array}_{task}")));
+    }
+    found
+}
+
+/// More tasks no array has: the greatest number that Slurm can be configured for.
+const TASKS: usize = 4_000_001;
 
 /// What `scontrol -o show job` printed about one job; of several lines, which a requeued job
 /// has, the last counts.
@@ -133,6 +159,16 @@ mod tests {
         assert_eq!(found[0].1.state, "CANCELLED");
         assert_eq!(found[0].1.by.as_deref(), Some("uid 1000"));
         assert_eq!(found[1].1.state, "OUT_OF_ME");
+    }
+
+    #[test]
+    fn tasks_of_an_array() {
+        let found =
+            sacct("7_[0,4-6%2]|CANCELLED by 0||None\n7_1|COMPLETED|n1|None\n8|FAILED|n1|\n");
+        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(ids, ["7_0", "7_4", "7_5", "7_6", "7_1", "8"]);
+        assert!(found[3].1.ended() && found[3].1.by.as_deref() == Some("uid 0"));
+        assert!(sacct("7_[x-,9-3]|PENDING||None\n").is_empty());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Submitting a job once, whatever happens in between.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::dir::{JobDir, JobNote, NOTE_SCHEMA};
+use super::gather::{self, Answer, Request};
 use super::program::{self, SlurmError};
 use super::script;
 use crate::engine::{Cancel, Prepared, Slot, work};
@@ -17,9 +18,6 @@ use crate::record;
 const NAME_MAX: usize = 40;
 /// Time between two tries while Slurm's controller is away.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// Whose turn it is to submit.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// What became of a submission.
 pub(super) enum Submitted {
@@ -59,6 +57,7 @@ pub(super) fn submit(
     let note = JobNote {
         schema: NOTE_SCHEMA.to_owned(),
         name: name(job, dir),
+        task: None,
         job: None,
         submitted: record::now(),
         executions: (first, last),
@@ -73,34 +72,30 @@ pub(super) fn send(
     job: &Job,
     spec: &SlurmSpec,
     dir: &JobDir,
-    note: JobNote,
+    mut note: JobNote,
     slot: &Slot,
     cancel: &Cancel,
 ) -> Result<Submitted> {
-    let args = arguments(spec, dir, &note.name, &slot.run);
     let clock = Instant::now();
     let mut told = false;
     loop {
         if cancel.is_cancelled() {
             return Ok(Submitted::Cancelled);
         }
-        // One at a time: the controller takes them no faster.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = program::run("sbatch", &args);
-        drop(turn);
-        let why = match answer {
-            Ok(text) => {
-                // `id`, or `id;cluster`.
-                let id = text.trim().lines().last().unwrap_or_default();
-                let id = id.split(';').next().unwrap_or_default().trim().to_owned();
-                anyhow::ensure!(!id.is_empty(), "sbatch printed no job id: {text:?}");
-                dir.write_note(&JobNote { job: Some(id.clone()), ..note })
-                    .with_context(|| format!("job {id} was submitted and goes on"))?;
-                return Ok(Submitted::Job(id));
-            }
-            Err(SlurmError::Away(why)) => why,
-            Err(e) => return Ok(Submitted::Refused(e.to_string())),
+        let request = Request {
+            options: options(spec, &slot.run),
+            name: name(job, dir),
+            dir: dir.clone(),
+            note,
+            cancel: cancel.clone(),
         };
+        let (asked, why) = match gather::submit(request)? {
+            Answer::Cancelled => return Ok(Submitted::Cancelled),
+            Answer::Job(note) => return Ok(Submitted::Job(note.job.unwrap_or_default())),
+            Answer::Not(note, SlurmError::Away(why)) => (note, why),
+            Answer::Not(_, e) => return Ok(Submitted::Refused(e.to_string())),
+        };
+        note = asked;
         if !told {
             told = true;
             tracing::warn!("{}: {why}; submitting again until it answers", job.id);
@@ -110,7 +105,7 @@ pub(super) fn send(
         }
         std::thread::sleep(RETRY);
         // It may have taken the job and not been able to say so.
-        if let Ok(Some(id)) = program::find(&note.name) {
+        if let Ok(Some(id)) = program::find(&note.name, note.task) {
             dir.write_note(&JobNote { job: Some(id.clone()), ..note })?;
             return Ok(Submitted::Job(id));
         }
@@ -126,32 +121,51 @@ pub(super) fn find_again(dir: &JobDir, note: &JobNote) -> Result<Option<String>>
     if let Some(id) = note.job.clone().or_else(|| dir.begun_as()) {
         return Ok(Some(id));
     }
-    let found = program::find(&note.name);
+    let found = program::find(&note.name, note.task);
     found.context("it is not known whether the job was submitted; try again when Slurm answers")
 }
 
-/// The options of sbatch: one word each, so that nothing in them is read by a shell.
-pub(super) fn arguments(spec: &SlurmSpec, dir: &JobDir, name: &str, run: &str) -> Vec<String> {
+/// The options of sbatch that say what a job needs: one word each, so that nothing in them is read
+/// by a shell. Jobs for which they are the same can be one array.
+pub(super) fn options(spec: &SlurmSpec, run: &str) -> Vec<String> {
     let nodes = spec.nodes;
-    // In a name of a file, % begins what Slurm replaces.
-    let output = dir.output().display().to_string().replace('%', "%%");
-    let mut args = vec![
-        "--parsable".to_owned(),
-        format!("--job-name={name}"),
+    let mut options = vec![
         format!("--comment=mad {run}"),
-        format!("--output={output}"),
-        format!("--chdir={}", dir.path.display()),
         format!("--nodes={nodes}"),
         format!("--ntasks={nodes}"),
         "--ntasks-per-node=1".to_owned(),
     ];
     // A measurement that is started anew is what the user may want, and says so.
     if !spec.options.iter().any(|o| o == "--requeue") {
-        args.push("--no-requeue".to_owned());
+        options.push("--no-requeue".to_owned());
     }
-    args.extend(spec.options.iter().cloned());
+    options.extend(spec.options.iter().cloned());
+    options
+}
+
+/// The words after `sbatch` for one job.
+pub(super) fn arguments(options: &[String], dir: &JobDir, name: &str) -> Vec<String> {
+    let mut args = vec![
+        "--parsable".to_owned(),
+        format!("--job-name={name}"),
+        format!("--output={}", literal(&dir.output().display().to_string())),
+        format!("--chdir={}", dir.path.display()),
+    ];
+    args.extend_from_slice(options);
     args.push(dir.path.join("job.sh").display().to_string());
     args
+}
+
+/// `path` where Slurm would replace what begins with a %.
+pub(super) fn literal(path: &str) -> String {
+    path.replace('%', "%%")
+}
+
+/// A name that no other array has, nor any job, of which the first job is that of `dir`.
+pub(super) fn array_name(dir: &JobDir) -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("mad-array-{}", unique(dir, &format!("{number} {}", record::now())))
 }
 
 /// A name that no other job has.
@@ -159,8 +173,12 @@ fn name(job: &Job, dir: &JobDir) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let model: String =
         job.id.chars().take(NAME_MAX).map(|c| if is_plain(c) { c } else { '_' }).collect();
-    let unique = format!("{}\0{}\0{}", dir.path.display(), record::run_id(), std::process::id());
-    let digest = Sha256::digest(unique);
-    let hash: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("mad-{model}-{hash}")
+    format!("mad-{model}-{}", unique(dir, ""))
+}
+
+/// A word for the directory, this process, and `also`.
+fn unique(dir: &JobDir, also: &str) -> String {
+    let (path, run, process) = (dir.path.display(), record::run_id(), std::process::id());
+    let digest = Sha256::digest(format!("{path}\0{run}\0{process}\0{also}"));
+    digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
