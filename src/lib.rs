@@ -28,7 +28,7 @@
 //! * [`profile`]: what profilers wrote, and what holds a workload back.
 //! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
-//!   the same path. [`schema`]: JSON Schemas of the formats.
+//!   the same path; `mcp` starts the command for agents. [`schema`]: JSON Schemas of the formats.
 
 pub mod baseline;
 pub mod catalog;
@@ -44,6 +44,8 @@ pub mod history;
 mod lock;
 pub mod machine;
 pub mod manifest;
+#[cfg(feature = "mcp")]
+mod mcp;
 pub mod options;
 mod place;
 pub mod plan;

@@ -298,3 +298,11 @@ fn every_command_explains_itself() {
         check(|| insta::assert_snapshot!(name, help));
     }
 }
+
+#[cfg(not(feature = "mcp"))]
+#[test]
+fn a_build_without_the_tools_of_agents_says_how_to_get_them() {
+    let ran = Fixture::empty().mad(&["mcp"]).run().exits(4);
+    assert_eq!(ran.stdout, "");
+    ran.says(&["this build serves no tools", "--features mcp"]);
+}

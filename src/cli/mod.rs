@@ -14,6 +14,7 @@ mod discover;
 mod history;
 mod machine;
 mod man;
+mod mcp;
 mod merge;
 mod plan;
 mod profile;
@@ -24,12 +25,14 @@ mod selftest;
 mod sweep;
 mod validate;
 
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
+use rustix::process::Pid;
 use serde_json::Value;
 
 use crate::catalog::{Catalog, Model, NoMatch};
@@ -86,6 +89,10 @@ struct Cli {
 
 /// First argument that makes this program behave as the test target.
 const TEST_TARGET: &str = "__test-target";
+
+/// First argument, before the number of the process that starts this program, that makes it end,
+/// as by SIGTERM, when that one does.
+pub(crate) const WITH_PARENT: &str = "__with-parent";
 
 const AFTER_HELP: &str = "\
 Exit status:
@@ -156,6 +163,8 @@ enum Command {
     /// Does the gate go red when something is slower, and stay green when nothing is?
     #[command(subcommand, name = "selftest")]
     SelfTest(selftest::SelfTestCommand),
+    /// Serve these commands to agents, as tools over standard input and output
+    Mcp(mcp::Mcp),
     /// Print what makes a shell complete `mad`
     Completions(completions::Completions),
     /// Write manual pages
@@ -174,7 +183,15 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == TEST_TARGET) {
         return crate::harness::main_from(std::env::args_os().skip(1));
     }
-    let cli = match crate::options::parse::<Cli>(std::env::args_os()) {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|word| word == WITH_PARENT) {
+        let parent = args.drain(1..args.len().min(3)).nth(1);
+        if let Err(e) = end_with(parent.as_deref()) {
+            eprintln!("error: {e:#}");
+            return ExitCode::from(Exit::Findings.code());
+        }
+    }
+    let cli = match crate::options::parse::<Cli>(args.into_iter()) {
         Ok(cli) => cli,
         Err(e) => {
             let _ = e.print();
@@ -203,6 +220,7 @@ pub fn main() -> ExitCode {
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
         Command::SelfTest(c) => c.run(global),
+        Command::Mcp(c) => c.run(global),
         Command::Completions(c) => c.run(),
         Command::Man(c) => c.run(),
     };
@@ -211,6 +229,16 @@ pub fn main() -> ExitCode {
         if e.is::<NoMatch>() { Exit::NoMatch } else { Exit::Usage }
     });
     ExitCode::from(exit.code())
+}
+
+/// Lets this process get SIGTERM when its parent dies, however that dies.
+fn end_with(parent: Option<&OsStr>) -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .context("cannot be told of the parent's end")?;
+    let now = Pid::as_raw(rustix::process::getppid()).to_string();
+    // It may have died before that.
+    ensure!(parent.is_some_and(|p| *p == *now), "the parent has gone");
+    Ok(())
 }
 
 fn start_log(global: &Global) {

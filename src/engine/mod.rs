@@ -12,6 +12,7 @@ pub mod supervise;
 mod supervised;
 mod work;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -277,8 +278,10 @@ impl Cancel {
                     if cancel.is_cancelled() {
                         std::process::exit(status);
                     }
-                    eprintln!("\ninterrupted: ending what runs (again: at once)");
                     cancel.cancel();
+                    // Whoever listened may have gone as well: that keeps nothing running.
+                    let said = "\ninterrupted: ending what runs (again: at once)";
+                    let _ = writeln!(std::io::stderr(), "{said}");
                 }
             });
         })?;
