@@ -1,4 +1,6 @@
-//! File names made from names of models and machines.
+//! File names made from names of models and machines, and words that tell things apart.
+
+use sha2::{Digest, Sha256};
 
 /// Longest slug that is spelled out, in bytes; file systems allow 255 with extension.
 const SPELLED_OUT: usize = 200;
@@ -31,6 +33,16 @@ pub fn slug(name: &str) -> String {
         slug.push_str(&format!("-{:016x}", fnv1a(name.as_bytes())));
     }
     slug
+}
+
+/// The first `bytes` bytes of the SHA-256 of `content`, in hexadecimal digits.
+pub(crate) fn digest(content: impl AsRef<[u8]>, bytes: usize) -> String {
+    hexadecimal(&Sha256::digest(content)[..bytes])
+}
+
+/// Two digits a byte.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// FNV-1a, 64 bit: small, stable across platforms and releases, not cryptographic.

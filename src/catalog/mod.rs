@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 pub use config::{BASELINE_VARIABLE, CONFIG_FILE, CatalogConfig, Config, PYTHON_VARIABLE};
 pub use entry::{Count, Entry, KnownRegression, Lever, LeverKind, MetricRule, split_commas};
@@ -28,6 +27,7 @@ pub use source::{Source, escape, locate};
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::manifest::BuiltImage;
+use crate::slug::digest;
 
 /// Name of a catalog file.
 pub const CATALOG_FILE: &str = "models.json";
@@ -311,8 +311,7 @@ impl Model {
             map.remove("mad");
             map.sort_keys();
         }
-        let digest = Sha256::digest(resolved.to_string());
-        digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+        digest(resolved.to_string(), 8)
     }
 
     fn with_arguments(&self, arguments: &str) -> Model {

@@ -28,6 +28,9 @@ use crate::data::Provided;
 use crate::plan::Job;
 use crate::source::Source;
 
+/// Longest part of the entry's name in a name that others see.
+const NAME_MAX: usize = 40;
+
 /// Runs Jobs. One Execution is one start of the script.
 pub trait Engine: Sync {
     /// Name in records and result files.
@@ -287,6 +290,15 @@ impl Cancel {
         })?;
         Ok(())
     }
+}
+
+/// The name of something outside of this program (a container, a job of a cluster) that runs
+/// `job`: a part for people, and the word that tells it from others.
+fn outside_name(job: &Job, unique: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let model: String =
+        job.id.chars().take(NAME_MAX).map(|c| if is_plain(c) { c } else { '_' }).collect();
+    format!("mad-{model}-{unique}")
 }
 
 /// `path` as an absolute path, whether it exists or not.

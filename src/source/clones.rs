@@ -9,12 +9,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
 use super::git::{Git, GitError, git};
 use super::url::Url;
 use crate::lock::{Try, lock};
-use crate::slug::slug;
+use crate::slug::{digest, slug};
 
 /// What is fetched: branches and tags. Not everything there is: servers also name every
 /// pull request that was ever opened, often more than the repository itself.
@@ -47,8 +46,7 @@ impl<'a> Clones<'a> {
 
     /// Where the clone of `url` is: a name for people, and what tells it from others.
     pub(super) fn path(&self, url: &Url) -> PathBuf {
-        let digest = Sha256::digest(url.as_str());
-        let hash: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let hash = digest(url.as_str(), 8);
         self.dir.join(format!("{}-{hash}", slug(url.last_segment())))
     }
 

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::Axis;
 use crate::catalog::{Count, Model};
 use crate::options::{Context, RunOptions};
 use crate::plan::Planner;
+use crate::slug::digest;
 
 /// Longest part of an id that is spelled out.
 const PART_MAX: usize = 80;
@@ -175,9 +175,9 @@ pub(super) fn part(label: &str) -> String {
     let words = label.split(|c: char| !plain(c) || c == '-').filter(|w| !w.is_empty());
     let mut short = words.collect::<Vec<_>>().join("-").trim_start_matches('.').to_owned();
     short.truncate(PART_MAX);
-    let hash: String = Sha256::digest(label).iter().map(|b| format!("{b:02x}")).collect();
+    let hash = digest(label, HASH_DIGITS / 2);
     let stem = if short.is_empty() { "cell" } else { short.trim_end_matches('-') };
-    format!("{stem}-x{}", &hash[..HASH_DIGITS])
+    format!("{stem}-x{hash}")
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::render::Finding;
 use super::rules::RULES;
 use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::slug::digest;
 
 /// GitHub refuses a file with more results.
 const MAX_RESULTS: usize = 25_000;
@@ -111,7 +111,7 @@ fn result(finding: &Finding<'_>, base: &Path, seen: &mut HashMap<String, usize>)
 fn fingerprint(finding: &Finding<'_>, seen: &mut HashMap<String, usize>) -> String {
     let Diagnostic { rule, place, message, model, .. } = finding.diagnostic;
     let key = json!([rule, place.file, message, model]).to_string();
-    let hash: String = Sha256::digest(key).iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let hash = digest(key, 8);
     let number = seen.entry(hash.clone()).or_default();
     *number += 1;
     format!("{hash}:{number}")

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::absolute;
 use crate::plan::Build;
+use crate::slug::hexadecimal;
 
 /// SHA-256 over the Dockerfile, the arguments, the names of the secrets and the files of
 /// the build context, 32 hexadecimal digits of it.
@@ -39,8 +40,7 @@ pub(super) fn fingerprint(dockerfile: &str, build: &Build, own: &Path) -> Result
     for line in &files {
         add(line);
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().take(16).map(|b| format!("{b:02x}")).collect())
+    Ok(hexadecimal(&hash.finalize()[..16]))
 }
 
 fn walk(dir: &Path, own: &Path, files: &mut Vec<String>) -> std::io::Result<()> {

@@ -11,22 +11,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
 use super::cli::MEANING;
 use super::connection::{Containers, Kind};
 use super::labels::labels;
 use super::ownership;
-use crate::engine::{Image, Slot, absolute};
+use crate::engine::{Image, Slot, absolute, outside_name};
 use crate::machine::Vendor;
 use crate::plan::{ContainerSpec, ImageSource, Job};
+use crate::slug::digest;
 
 /// Where madengine mounts the catalog, and scripts expect it.
 const WORKSPACE: &str = "/myworkspace";
 /// Where the driver is, and what it writes.
 const MAD: &str = "/mad";
-/// Longest part of the entry's name in a container's name.
-const NAME_MAX: usize = 40;
 /// What holds secrets for the harness, which a container does not see. Neither does it see
 /// hidden files.
 const CREDENTIALS: &str = "credential.json";
@@ -47,13 +45,8 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// The container's name: no two Executions share one.
     pub(super) fn name(&self) -> String {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let model: String =
-            self.job.id.chars().take(NAME_MAX).map(|c| if is_plain(c) { c } else { '_' }).collect();
         let unique = format!("{}\0{}", absolute(&self.slot.dir).display(), std::process::id());
-        let digest = Sha256::digest(unique);
-        let hash: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
-        format!("mad-{model}-{hash}")
+        outside_name(self.job, &digest(unique, 6))
     }
 
     /// The container's own catalog root: empty but for what is mounted into it.

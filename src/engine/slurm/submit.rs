@@ -4,18 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
 use super::dir::{JobDir, JobNote, NOTE_SCHEMA};
 use super::gather::{self, Answer, Request};
 use super::program::{self, SlurmError};
 use super::script;
-use crate::engine::{Cancel, Prepared, Slot, work};
+use crate::engine::{Cancel, Prepared, Slot, outside_name, work};
 use crate::plan::{Job, SlurmSpec};
 use crate::record;
+use crate::slug::digest;
 
-/// Longest part of the entry's name in a job's name.
-const NAME_MAX: usize = 40;
 /// Time between two tries while Slurm's controller is away.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -170,15 +168,11 @@ pub(super) fn array_name(dir: &JobDir) -> String {
 
 /// A name that no other job has.
 fn name(job: &Job, dir: &JobDir) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let model: String =
-        job.id.chars().take(NAME_MAX).map(|c| if is_plain(c) { c } else { '_' }).collect();
-    format!("mad-{model}-{}", unique(dir, ""))
+    outside_name(job, &unique(dir, ""))
 }
 
 /// A word for the directory, this process, and `also`.
 fn unique(dir: &JobDir, also: &str) -> String {
     let (path, run, process) = (dir.path.display(), record::run_id(), std::process::id());
-    let digest = Sha256::digest(format!("{path}\0{run}\0{process}\0{also}"));
-    digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    digest(format!("{path}\0{run}\0{process}\0{also}"), 8)
 }
