@@ -49,7 +49,8 @@ fn statuses(report: &Value) -> Vec<(String, String)> {
 fn measurements(run: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![run.to_owned()]);
     while let Some(dir) = open.pop() {
-        for entry in fs::read_dir(dir).expect("a directory").flatten() {
+        // What runs meanwhile removes directories of its own.
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() {
                 open.push(path);
