@@ -2,6 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+/// What becomes of the `@` between the name of an entry and that of an image.
+pub(crate) const BEFORE_IMAGE: &str = "%40";
+
 /// Longest slug that is spelled out, in bytes; file systems allow 255 with extension.
 const SPELLED_OUT: usize = 200;
 

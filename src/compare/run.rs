@@ -128,11 +128,12 @@ pub fn compare(
         Ok(subject) => subject.finish(settings),
         Err(entry) => entry,
     };
+    let entries = slots.into_iter().map(finished).collect();
     let comparison = Comparison {
         schema: COMPARISON_SCHEMA.to_owned(),
         run: dir.id.clone(),
         started,
-        duration_s: 0.0,
+        duration_s: clock.elapsed().as_secs_f64(),
         base: origins.0,
         candidate: origins.1,
         seed: settings.seed,
@@ -141,10 +142,9 @@ pub fn compare(
         max_samples: settings.max_samples,
         budget_s: settings.budget.map(|b| b.as_secs_f64()),
         stopped,
-        entries: slots.into_iter().map(finished).collect(),
+        entries,
         notes,
     };
-    let comparison = Comparison { duration_s: clock.elapsed().as_secs_f64(), ..comparison };
     record::write_json(&dir.path().join("comparison.json"), &comparison)?;
     Ok(comparison)
 }

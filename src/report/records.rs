@@ -10,7 +10,7 @@ use super::{Conclusion, Kind, Origin, Reading, Setting, Source, Status};
 use crate::contract::Sample;
 use crate::record::{self, CaseRecord, CaseStatus, Measurement, RunDir, Stage};
 use crate::run::{VerdictRecord, suspicion, suspicion_words};
-use crate::slug::slug;
+use crate::slug::{BEFORE_IMAGE, slug};
 
 pub(super) fn read(run: &RunDir) -> Result<Source> {
     let record = run.read_run()?;
@@ -161,8 +161,7 @@ fn unmeasured(case: &CaseRecord) -> Reading {
 fn unfinished(run: &RunDir, cases: &[CaseRecord]) -> Result<Vec<String>> {
     let known: BTreeSet<String> =
         cases.iter().filter(|c| c.stage != Stage::Validate).map(|c| slug(&c.model)).collect();
-    // `%40` is the `@` before the name of an image.
-    let entry = |name: &str| name.split("%40").next().unwrap_or(name).to_owned();
+    let entry = |name: &str| name.split(BEFORE_IMAGE).next().unwrap_or(name).to_owned();
     let mut found = Vec::new();
     let dirs = fs::read_dir(run.path())
         .with_context(|| format!("cannot list {}", run.path().display()))?;

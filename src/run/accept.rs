@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,18 +117,15 @@ impl<'a> Acceptor<'a> {
         runs: &[RunDir],
         wanted: impl Fn(&Measurement) -> bool,
     ) -> Result<Vec<Candidate>> {
-        let mut found: Vec<Candidate> = Vec::new();
+        let mut found: IndexMap<Key, Candidate> = IndexMap::new();
         for run in runs {
             for m in run.measurements()?.into_iter().filter(|m| wanted(m)) {
-                let key = m.baseline_key();
-                let part = (run.clone(), m);
-                match found.iter_mut().find(|candidate| candidate.key() == key) {
-                    Some(candidate) => candidate.runs.push(part),
-                    None => found.push(Candidate { runs: vec![part] }),
-                }
+                let candidate = found.entry(m.baseline_key());
+                let candidate = candidate.or_insert_with(|| Candidate { runs: Vec::new() });
+                candidate.runs.push((run.clone(), m));
             }
         }
-        Ok(found)
+        Ok(found.into_values().collect())
     }
 
     /// Adds earlier runs of the same entry, unchanged, where a first baseline takes more than

@@ -102,6 +102,9 @@ impl Session<'_> {
         let (cluster, here): (Vec<&Model>, Vec<&Model>) =
             models.iter().partition(|model| self.planner.is_for_slurm(model));
         let run = |models: &[&Model], limits: Limits| {
+            if models.is_empty() {
+                return Ok(Vec::new());
+            }
             let estimates = match limits.serial {
                 true => Estimates::unknown(),
                 false => Estimates::of_runs(&self.planner.options.run_dir),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::Session;
 use super::measure::Purpose;
-use super::{Session, provenance};
 use crate::catalog::Model;
 use crate::plan::Job;
 use crate::profile::tool::{Sampler, Tool, attach};
-use crate::record::{self, MEASUREMENT_SCHEMA, Measurement};
+use crate::record::{self, Measurement};
 
 /// A profiled Execution.
 #[derive(Clone, Debug)]
@@ -75,22 +75,11 @@ impl Session<'_> {
                 .with_context(|| format!("cannot remove {}", work.display()))?;
         }
         let measurement = Measurement {
-            schema: MEASUREMENT_SCHEMA.to_owned(),
-            run: self.dir.id.clone(),
             attempt,
-            model: job.model.name.clone(),
-            id: job.id.clone(),
-            machine_class: job.machine_class(),
-            n_gpus: job.n_gpus,
-            precision: job.model.precision().to_owned(),
-            engine: engine.name().to_owned(),
             started,
-            build_duration_s: 0.0,
-            prepared,
             failure: execution.failure.clone(),
             warnings: execution.warnings.clone(),
-            executions: vec![execution],
-            provenance: provenance::provenance(job, &self.planner.catalog.root),
+            ..self.measurement(job, engine, prepared, vec![execution])
         };
         record::write_json(&dir.join("measurement.json"), &measurement)?;
         Ok(Profiled { measurement, traces })

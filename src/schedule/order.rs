@@ -29,12 +29,15 @@ pub struct Prediction {
 /// work (GPUs × seconds), or by the widest, whichever the prediction is best for.
 pub fn best_order(tasks: &[Task], capacity: &Occupancy) -> Vec<usize> {
     type Key = fn(&Task) -> (f64, f64);
-    let width = |t: &Task| t.footprint.n_gpus as f64;
     let keys: [Key; 3] = [
         |t| (t.estimate_s, t.footprint.n_gpus as f64),
         |t| (t.estimate_s * t.footprint.n_gpus.max(1) as f64, t.estimate_s),
         |t| (t.footprint.n_gpus as f64, t.estimate_s),
     ];
+    let all_alike = tasks.windows(2).all(|pair| keys[0](&pair[0]) == keys[0](&pair[1]));
+    if all_alike {
+        return (0..tasks.len()).collect();
+    }
     let orders = keys.into_iter().map(|key| {
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         // Stable: those that are alike stay as they were given.
@@ -44,19 +47,9 @@ pub fn best_order(tasks: &[Task], capacity: &Occupancy) -> Vec<usize> {
         });
         order
     });
-    let all_alike = tasks
-        .windows(2)
-        .all(|pair| pair[0].estimate_s == pair[1].estimate_s && width(&pair[0]) == width(&pair[1]));
-    let mut orders = orders.take(if all_alike { 1 } else { keys.len() });
-    let first = orders.next().unwrap_or_default();
-    let rated = |order: Vec<usize>| (predict(tasks, &order, capacity).makespan_s, order);
-    if all_alike {
-        return first;
-    }
-    orders
-        .map(rated)
-        .fold(rated(first), |best, other| if other.0 < best.0 { other } else { best })
-        .1
+    // The first of those that are as good as each other.
+    let rated = orders.map(|order| (predict(tasks, &order, capacity).makespan_s, order));
+    rated.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, order)| order).unwrap_or_default()
 }
 
 /// Runs the policy on estimates alone, with Tasks waiting in this order.

@@ -1,6 +1,6 @@
 //! Shards of one sweep into one Run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{CellRecord, SweepRecord};
 use crate::record::{self, RunDir, RunRecord};
-use crate::slug::slug;
+use crate::slug::{BEFORE_IMAGE, slug};
 
 /// Joins the Runs in `dirs` into a new one below `base`. Cells that are in several of them are
 /// taken from the first one that has a number, and told as text.
@@ -51,8 +51,10 @@ pub fn merge(dirs: &[PathBuf], base: &Path) -> Result<(RunDir, Vec<String>)> {
     let id = record::run_id();
     let target = RunDir::open(base, &id)?;
     let copied = (|| -> Result<()> {
+        let listed: Vec<BTreeSet<String>> =
+            runs.iter().map(|(run, _)| directories(run.path())).collect::<Result<_>>()?;
         for (run, cell) in cells.values() {
-            copy_cell(&runs[*run].0, &target, &cell.id)?;
+            copy_cell(&runs[*run].0, &listed[*run], &target, &cell.id)?;
         }
         let mut unresolved: Vec<_> = Vec::new();
         for tag in runs.iter().flat_map(|(_, sweep)| &sweep.unresolved) {
@@ -123,14 +125,20 @@ pub fn merged_cells(
     Ok((cells, told))
 }
 
-/// Copies the records of one Cell.
-fn copy_cell(from: &RunDir, to: &RunDir, id: &str) -> Result<()> {
-    let (own, images) = (slug(id), format!("{}%40", slug(id)));
-    for entry in fs::read_dir(from.path())?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() && (name == own || name.starts_with(&images)) {
-            copy_tree(&entry.path(), &to.path().join(&name))?;
-        }
+/// Names of the directories in `dir`.
+fn directories(dir: &Path) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    let directories = entries.flatten().filter(|entry| entry.path().is_dir());
+    Ok(directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+/// Copies the records of one Cell; `listed` are the directories of the Run.
+fn copy_cell(from: &RunDir, listed: &BTreeSet<String>, to: &RunDir, id: &str) -> Result<()> {
+    let own = slug(id);
+    let images = format!("{own}{BEFORE_IMAGE}");
+    let of_images = listed.range(images.clone()..).take_while(|name| name.starts_with(&images));
+    for name in listed.get(&own).into_iter().chain(of_images) {
+        copy_tree(&from.path().join(name), &to.path().join(name))?;
     }
     let case = format!("{}.json", slug(&format!("bench::{id}")));
     for (from, to) in [

@@ -14,7 +14,7 @@ use super::{CellRecord, IsolationRecord, SweepRecord};
 use crate::contract::Exit;
 use crate::record::{self, CaseRecord, CaseStatus, Measurement, RunDir, Stage};
 use crate::regress::{Direction, infer, median};
-use crate::slug::slug;
+use crate::slug::{BEFORE_IMAGE, slug};
 
 /// The format of [`Synthesis`].
 pub const SYNTHESIS_SCHEMA: &str = "mad-sweep-report/1";
@@ -167,7 +167,7 @@ pub fn synthesis(run: &RunDir) -> Result<Synthesis> {
         .filter(|case| case.stage == Stage::Bench)
         .map(|case| (case.model.as_str(), case))
         .collect();
-    let mut measured = Measured::read(run)?;
+    let measured = Measured::read(run)?;
     let mut cells: Vec<CellResult> = sweep
         .cells
         .iter()
@@ -223,10 +223,12 @@ impl Measured {
     }
 
     /// Those of one Cell: one per image.
-    fn of(&mut self, cell: &str) -> Vec<&Measurement> {
-        let (own, images) = (slug(cell), format!("{}%40", slug(cell)));
-        let of_cell = self.by_dir.iter().filter(|(d, _)| **d == own || d.starts_with(&images));
-        of_cell.map(|(_, m)| m).collect()
+    fn of(&self, cell: &str) -> Vec<&Measurement> {
+        let own = slug(cell);
+        let images = format!("{own}{BEFORE_IMAGE}");
+        let from = self.by_dir.range(images.clone()..);
+        let of_images = from.take_while(|(dir, _)| dir.starts_with(&images)).map(|(_, m)| m);
+        self.by_dir.get(&own).into_iter().chain(of_images).collect()
     }
 
     /// Seconds from the first start to the last end.

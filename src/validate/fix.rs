@@ -1,6 +1,6 @@
 //! Changes that remove findings, where there is only one way to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,11 +46,13 @@ impl Change {
 /// When a file cannot be read again.
 pub fn changes(root: &Path, diags: &[Diagnostic]) -> Result<Vec<Change>> {
     let mut files: BTreeMap<&Path, Vec<&Diagnostic>> = BTreeMap::new();
-    for diagnostic in diags.iter().filter(|d| d.fix.is_some()) {
-        let of_file = files.entry(&diagnostic.place.file).or_default();
+    let mut seen = HashSet::new();
+    for diagnostic in diags {
+        let Some(fix) = &diagnostic.fix else { continue };
+        let file = diagnostic.place.file.as_path();
         // Entries that share a file have its findings each.
-        if of_file.iter().all(|known| known.fix != diagnostic.fix) {
-            of_file.push(diagnostic);
+        if seen.insert((file, &fix.span, &fix.text)) {
+            files.entry(file).or_default().push(diagnostic);
         }
     }
     let change = |(file, mut fixed): (&Path, Vec<&Diagnostic>)| -> Result<Change> {
