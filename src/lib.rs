@@ -25,7 +25,8 @@
 //! * [`run`]: ties these together; [`compare`]: two sides in turn. [`results`]: what a run
 //!   leaves behind; [`report`]: what that says.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
-//! * [`profile`]: what profilers wrote, and what holds a workload back.
+//! * [`profile`]: what profilers wrote, and what holds a workload back. [`tune`]: what may
+//!   help, measured against what there is.
 //! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path; `mcp` starts the command for agents. [`schema`]: JSON Schemas of the formats.
@@ -62,4 +63,5 @@ pub mod selftest;
 pub mod slug;
 pub mod source;
 pub mod sweep;
+pub mod tune;
 pub mod validate;

@@ -413,6 +413,16 @@ pub fn unix_s() -> f64 {
     now.unwrap_or_default().as_secs_f64()
 }
 
+/// The time now to the millisecond, RFC 3339, UTC, always with as many digits: sorted as text
+/// these are in the order in which they were taken. Two Runs can begin within a second.
+pub fn now_ms() -> String {
+    OffsetDateTime::now_utc()
+        .format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+        .unwrap_or_default()
+}
+
 /// The time now, RFC 3339, UTC.
 pub fn now() -> String {
     OffsetDateTime::now_utc()

@@ -21,7 +21,7 @@ pub struct RunRecord {
     pub schema: String,
     /// Identity of the Run.
     pub id: String,
-    /// Start, RFC 3339, UTC.
+    /// Start, RFC 3339, UTC, to the millisecond: it says which Run is the latest.
     pub started: String,
     /// The command line.
     pub command: Vec<String>,

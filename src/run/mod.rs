@@ -207,7 +207,7 @@ impl<'a> Session<'a> {
         dir.write_run(&RunRecord {
             schema: "mad-run/1".to_owned(),
             id: dir.id.clone(),
-            started: record::now(),
+            started: record::now_ms(),
             command: std::env::args().map(|w| masker.mask_str(&w).into_owned()).collect(),
             root: planner.catalog.root.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
