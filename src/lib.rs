@@ -29,8 +29,9 @@
 //!   help, measured against what there is.
 //! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
-//!   the same path; `mcp` starts the command for agents. [`schema`]: JSON Schemas of the formats.
+//!   the same path; `mcp` starts the command for agents, and [`agents`] are their instructions. [`schema`]: JSON Schemas of the formats.
 
+pub mod agents;
 pub mod baseline;
 pub mod catalog;
 pub mod cli;

@@ -2,6 +2,7 @@
 //! library could want.
 
 mod add_model;
+mod agents;
 mod attach;
 mod baseline;
 mod benchmark;
@@ -165,6 +166,9 @@ enum Command {
     SelfTest(selftest::SelfTestCommand),
     /// Serve these commands to agents, as tools over standard input and output
     Mcp(mcp::Mcp),
+    /// Slash commands and roles for agents
+    #[command(subcommand)]
+    Agents(agents::AgentsCommand),
     /// Print what makes a shell complete `mad`
     Completions(completions::Completions),
     /// Write manual pages
@@ -221,6 +225,7 @@ pub fn main() -> ExitCode {
         Command::Schema(c) => c.run(),
         Command::SelfTest(c) => c.run(global),
         Command::Mcp(c) => c.run(global),
+        Command::Agents(c) => c.run(global),
         Command::Completions(c) => c.run(),
         Command::Man(c) => c.run(),
     };

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub use hostile::{HOSTILE, hostile};
 pub use past::{Past, SCRIPT, noise, stepped};
 pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
-pub use read::{check, json_file, redact};
+pub use read::{check, json_file, redact, shipped_for_agents};
 
 /// Validation wants a script that can report a number; of one that fails to, this line
 /// makes it hard to tell beforehand.
