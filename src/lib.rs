@@ -24,6 +24,7 @@
 //!   matrix of measurements.
 //! * [`run`]: ties these together; [`compare`]: two sides in turn. [`results`]: what a run
 //!   leaves behind; [`report`]: what that says.
+//! * [`progress`]: how all of that gets on, for people who wait.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
 //! * [`profile`]: what profilers wrote, and what holds a workload back. [`tune`]: what may
 //!   help, measured against what there is.
@@ -52,6 +53,7 @@ pub mod options;
 mod place;
 pub mod plan;
 pub mod profile;
+pub mod progress;
 pub mod record;
 pub mod regress;
 pub mod report;

@@ -275,7 +275,7 @@ impl Compare {
             max_samples: self.options.max_samples.unwrap_or(MAX_SAMPLES),
             budget: self.options.budget,
             false_alarms: catalog.config.gate.false_alarms.unwrap_or(FALSE_ALARMS),
-            progress: !global.quiet,
+            progress: super::progress(global, self.options.live_output),
         }
     }
 }

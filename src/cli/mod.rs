@@ -43,6 +43,7 @@ use crate::engine::supervise;
 use crate::machine::Machine;
 use crate::options::RunOptions;
 use crate::plan::Planner;
+use crate::progress::{Aside, Progress};
 use crate::run::inputs;
 use crate::validate::render_text;
 
@@ -255,7 +256,7 @@ fn start_log(global: &Global) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(Aside::default)
         .with_ansi(colour(&std::io::stderr()))
         .with_target(false)
         .without_time()
@@ -265,6 +266,16 @@ fn start_log(global: &Global) {
 /// Whether to colour what goes to `stream`.
 fn colour(stream: &impl IsTerminal) -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && stream.is_terminal()
+}
+
+/// What tells people how a command gets on; of scripts whose output is shown as it comes (`live`),
+/// in lines between that.
+fn progress(global: &Global, live: bool) -> Progress {
+    match (global.quiet, global.json || live) {
+        (true, _) => Progress::silent(),
+        (_, true) => Progress::lines(),
+        _ => Progress::on_terminal(colour(&std::io::stderr())),
+    }
 }
 
 /// Prints `text`; a reader that has gone away (`… | head`) is no failure.

@@ -189,6 +189,19 @@ impl Drop for Done {
 }
 
 impl Scheduler<'_> {
+    fn capacity(&self, cores: &[u32]) -> Occupancy {
+        Occupancy::new(self.machine.gpus.len(), cores.len(), self.limits.elsewhere)
+    }
+
+    /// Seconds that the Tasks are likely to take.
+    pub fn makespan_s(&self, tasks: &[Task]) -> f64 {
+        if self.limits.serial {
+            return tasks.iter().map(|task| task.estimate_s).sum();
+        }
+        let capacity = self.capacity(&usable_cores());
+        predict(tasks, &best_order(tasks, &capacity), &capacity).makespan_s
+    }
+
     /// Runs the Tasks, each once, by `work`, in threads. When `work` breaks, or on
     /// cancellation, nothing more is started. Returns the Tasks that were not.
     ///
@@ -200,7 +213,7 @@ impl Scheduler<'_> {
         work: &(dyn Fn(usize, Grant) -> ControlFlow<()> + Sync),
     ) -> Result<Vec<usize>> {
         let cores = usable_cores();
-        let capacity = Occupancy::new(self.machine.gpus.len(), cores.len(), self.limits.elsewhere);
+        let capacity = self.capacity(&cores);
         let order = match self.limits.serial {
             true => (0..tasks.len()).collect(),
             false => best_order(tasks, &capacity),

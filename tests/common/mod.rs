@@ -8,6 +8,7 @@ mod hostile;
 mod past;
 mod process;
 mod read;
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub use hostile::{HOSTILE, hostile};
 pub use past::{Past, SCRIPT, noise, stepped};
 pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
 pub use read::{check, json_file, redact, shipped_for_agents};
+pub use terminal::{Shown, Then};
 
 /// Validation wants a script that can report a number; of one that fails to, this line
 /// makes it hard to tell beforehand.

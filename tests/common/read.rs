@@ -13,6 +13,7 @@ pub fn check(snapshot: impl FnOnce()) {
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
         (r"this host has \d+", "this host has [n]"),
         (r"cpu-[a-z0-9._-]+-\d+t\b", "[class]"),
+        (r"after (\d+ (h|min) )?\d+(\.\d)? (s|min)\b", "after [time]"),
         (r#"time="[0-9.]+""#, r#"time="[s]""#),
         (r#"hostname="[^"]*""#, r#"hostname="[host]""#),
     ] {
