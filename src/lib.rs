@@ -30,6 +30,7 @@
 //! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
 //!   the same path; `mcp` starts the command for agents. [`schema`]: JSON Schemas of the formats.
+//!   [`guide`]: the pages of the guide that are made from the code.
 
 pub mod baseline;
 pub mod catalog;
@@ -40,6 +41,7 @@ pub mod credentials;
 pub mod data;
 pub mod diagnostic;
 pub mod engine;
+pub mod guide;
 pub mod harness;
 pub mod history;
 mod lock;
