@@ -7,6 +7,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use common::{Fixture, browse};
 use mad_harness::cli::{Exit, command};
@@ -15,6 +16,21 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The guide, with its pages of reference as the code has them where that is asked for: no test
+/// looks at it before.
+fn docs() -> &'static Path {
+    static DOCS: LazyLock<PathBuf> = LazyLock::new(|| {
+        let docs = root().join("docs");
+        if std::env::var_os("MAD_UPDATE").is_some() {
+            for page in reference(&command()).expect("the pages") {
+                fs::write(docs.join(page.file), &page.text).expect("written");
+            }
+        }
+        docs
+    });
+    &DOCS
 }
 
 fn text(path: &Path) -> String {
@@ -33,11 +49,7 @@ fn pages(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn pages_of_reference_are_those_of_the_code() {
     for page in reference(&command()).expect("the pages") {
-        let path = root().join("docs").join(page.file);
-        if std::env::var_os("MAD_UPDATE").is_some() {
-            fs::write(&path, &page.text).expect("written");
-        }
-        let found = fs::read_to_string(&path).unwrap_or_default();
+        let found = fs::read_to_string(docs().join(page.file)).unwrap_or_default();
         assert!(
             found == page.text,
             "docs/{} is not what the code says; run MAD_UPDATE=1 cargo test --test guide",
@@ -94,7 +106,7 @@ fn slug(heading: &str) -> String {
 #[test]
 fn links_and_anchors_lead_somewhere() {
     let further = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "baselines/README.md"];
-    let mut all = pages(&root().join("docs"));
+    let mut all = pages(docs());
     all.extend(further.map(|name| root().join(name)));
     let read: BTreeMap<PathBuf, Markdown> =
         all.iter().map(|path| (path.clone(), markdown(&text(path)))).collect();
@@ -110,6 +122,14 @@ fn links_and_anchors_lead_somewhere() {
                 wrong.push(format!("{}: {link}: no such file", path.display()));
                 continue;
             };
+            // mdBook makes each link to Markdown one to a page of the book, and README.md its index.
+            let inside = path.starts_with(docs());
+            let page = target.extension().is_some_and(|e| e == "md");
+            let in_book = target.parent() == path.parent() && !target.ends_with("README.md");
+            let summary = path.ends_with("SUMMARY.md");
+            if inside && page && !in_book && !summary {
+                wrong.push(format!("{}: {link}: not a page of the book", path.display()));
+            }
             let known = read.get(&target).is_none_or(|p| p.anchors.contains(anchor));
             if !anchor.is_empty() && !known {
                 wrong.push(format!("{}: {link}: no such heading", path.display()));
@@ -122,10 +142,9 @@ fn links_and_anchors_lead_somewhere() {
 /// mdBook shows what SUMMARY.md lists, and nothing else.
 #[test]
 fn every_page_is_in_the_book_once() {
-    let docs = root().join("docs");
-    let mut listed = markdown(&text(&docs.join("SUMMARY.md"))).links;
+    let mut listed = markdown(&text(&docs().join("SUMMARY.md"))).links;
     listed.sort();
-    let there = pages(&docs).into_iter().map(|p| p.file_name().expect("a name").to_owned());
+    let there = pages(docs()).into_iter().map(|p| p.file_name().expect("a name").to_owned());
     let there: Vec<String> =
         there.map(|n| n.to_string_lossy().into_owned()).filter(|n| n != "SUMMARY.md").collect();
     assert_eq!(listed, there);
@@ -133,7 +152,7 @@ fn every_page_is_in_the_book_once() {
 
 #[test]
 fn every_page_has_one_title() {
-    for path in pages(&root().join("docs")) {
+    for path in pages(docs()) {
         let text = text(&path);
         let titles = Parser::new(&text).filter(|event| {
             matches!(event, Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }))
@@ -176,7 +195,7 @@ fn examples_of_the_help_are_understood() {
 fn wishes_are_understood_and_have_a_page() {
     for wish in WISHES {
         understood(wish.command);
-        assert!(root().join("docs").join(wish.page).exists(), "no page {}", wish.page);
+        assert!(docs().join(wish.page).exists(), "no page {}", wish.page);
     }
 }
 
@@ -202,7 +221,7 @@ fn understood(line: &str) {
 /// What a script sees of ours is described, and what `src/` reads of the environment.
 #[test]
 fn every_variable_is_described() {
-    let page = text(&root().join("docs/environment.md"));
+    let page = text(&docs().join("environment.md"));
     let described = |name: &str| page.contains(&format!("`{name}`"));
     let fixture = Fixture::with("a", "env; echo 'performance: 1 x/s'");
     fixture.mad(&["benchmark", "a"]).run().exits(0);

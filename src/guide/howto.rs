@@ -7,10 +7,9 @@ use clap::Command;
 
 use super::described::{Block, Described, Flag};
 use super::picture;
-use super::reference::with_variables;
+use super::reference::{by_status, with_variables};
 use super::variables::{Reader, VARIABLES};
 use super::wishes::{TIPS, WISHES};
-use crate::cli::Exit;
 use crate::profile::levers::{Stack, shipped};
 use crate::profile::{Bottleneck, rules};
 use crate::report::{html_escape as escape, page_style, policy_hash};
@@ -104,9 +103,7 @@ stay as the script wrote them, and two different units are never compared.</p>
 ";
 
 fn exits(page: &mut String) {
-    let mut all = Exit::ALL;
-    all.sort_by_key(|exit| exit.code());
-    let rows = all.iter().map(|e| vec![e.code().to_string(), escape(e.meaning())]);
+    let rows = by_status().into_iter().map(|e| vec![e.code().to_string(), escape(e.meaning())]);
     table(page, "status", &["status", "means"], rows);
     page.push_str("<p>If several things happened, the worst decides: 4, 2, 3, 5, 1.</p>\n");
 }

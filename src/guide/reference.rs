@@ -40,7 +40,7 @@ fn commands(command: &Command) -> String {
     let mut page = format!(
         "# Commands\n\n{MADE}\n\n\
          Every command and every option. `mad COMMAND --help` says the same in a terminal, `mad man` as manual\n\
-         pages, and [`mad howto`](README.md) on one page.\n\n\
+         pages, and [`mad howto`](#mad-howto) on one page.\n\n\
          | command | does |\n|---|---|\n"
     );
     for described in &all[1..] {
@@ -48,7 +48,7 @@ fn commands(command: &Command) -> String {
         let _ = writeln!(page, "| [`{name}`](#{}) | {about} |", name.replace(' ', "-"));
     }
     page.push_str("\n## Exit statuses\n\n| status | means |\n|---|---|\n");
-    for exit in Exit::ALL {
+    for exit in by_status() {
         let _ = writeln!(page, "| {} | {} |", exit.code(), exit.meaning());
     }
     let worst: Vec<String> =
@@ -167,6 +167,13 @@ pub(super) fn with_variables(command: &Command) -> Vec<Flag> {
 
 fn codes<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.map(|word| format!("`{}`", word.replace('|', "\\|"))).collect::<Vec<_>>().join(", ")
+}
+
+/// Every exit status, in the order of the numbers.
+pub(super) fn by_status() -> [Exit; 6] {
+    let mut all = Exit::ALL;
+    all.sort_by_key(|exit| exit.code());
+    all
 }
 
 /// Text in which only backticks mean something, as Markdown that may stand in a table.
