@@ -1,8 +1,8 @@
 //! The part of the guide that is made from the code: pages of reference, and `mad howto`.
 //!
 //! Reading order: [`Described`] (what the command line says of itself), [`VARIABLES`] and
-//! [`WISHES`] (what nothing else says), and the forms: [`reference`], the pages below
-//! `docs/`, and [`howto`], one page of HTML.
+//! [`WISHES`] (what nothing else says), and the forms: [`reference()`], the pages below
+//! `docs/`, and [`howto()`], one page of HTML.
 
 mod described;
 mod fields;
