@@ -30,7 +30,8 @@
 //!   help, measured against what there is.
 //! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
-//!   the same path; `mcp` starts the command for agents, and [`agents`] are their instructions. [`schema`]: JSON Schemas of the formats.
+//!   the same path; `mcp` starts the command for agents, and [`agents`] are their instructions.
+//!   [`schema`]: JSON Schemas of the formats. [`guide`]: the pages of the guide that are made from the code.
 
 pub mod agents;
 pub mod baseline;
@@ -42,6 +43,7 @@ pub mod credentials;
 pub mod data;
 pub mod diagnostic;
 pub mod engine;
+pub mod guide;
 pub mod harness;
 pub mod history;
 mod lock;

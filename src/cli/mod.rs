@@ -13,6 +13,7 @@ mod completions;
 mod diagnose;
 mod discover;
 mod history;
+mod howto;
 mod machine;
 mod man;
 mod mcp;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::Pid;
 use serde_json::Value;
 
@@ -66,6 +67,24 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every status, the worst last.
+    pub const ALL: [Exit; 6] =
+        [Exit::Ok, Exit::Findings, Exit::Regression, Exit::RunFailed, Exit::NoMatch, Exit::Usage];
+
+    /// What it means, as the guide has it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Ok => "ok",
+            Exit::Findings => "findings, or a failure of no other kind",
+            Exit::NoMatch => {
+                "a build failed, a repository or data set could not be had, or a tag matches nothing"
+            }
+            Exit::RunFailed => "a run failed",
+            Exit::Usage => "invalid arguments or configuration",
+            Exit::Regression => "a performance regression",
+        }
+    }
+
     /// The status that the shell sees.
     pub fn code(self) -> u8 {
         match self {
@@ -170,10 +189,22 @@ enum Command {
     /// Slash commands and roles for agents
     #[command(subcommand)]
     Agents(agents::AgentsCommand),
+    /// Print the guide on one page of HTML
+    Howto(howto::Howto),
     /// Print what makes a shell complete `mad`
     Completions(completions::Completions),
     /// Write manual pages
     Man(man::Man),
+}
+
+/// The command line, for who describes it: without the values that variables happen to have.
+pub fn command() -> clap::Command {
+    fn neutral(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(neutral)
+    }
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    neutral(command)
 }
 
 /// The whole program.
@@ -227,6 +258,7 @@ pub fn main() -> ExitCode {
         Command::SelfTest(c) => c.run(global),
         Command::Mcp(c) => c.run(global),
         Command::Agents(c) => c.run(global),
+        Command::Howto(c) => c.run(global),
         Command::Completions(c) => c.run(),
         Command::Man(c) => c.run(),
     };

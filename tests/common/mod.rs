@@ -4,6 +4,7 @@
 // Every test target compiles this module, and none uses all of it.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
+mod browser;
 mod hostile;
 mod past;
 mod process;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use browser::{browse, decoded};
 pub use hostile::{HOSTILE, hostile};
 pub use past::{Past, SCRIPT, noise, stepped};
 pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
