@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use common::{Fixture, browse};
 use mad_harness::cli::{Exit, command};
 use mad_harness::guide::{Block, Described, Reader, VARIABLES, WISHES, reference};
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -197,6 +197,33 @@ fn wishes_are_understood_and_have_a_page() {
         understood(wish.command);
         assert!(docs().join(wish.page).exists(), "no page {}", wish.page);
     }
+}
+
+/// Each `mad …` of the pages that is not run by tests/docs.rs is one that `mad` understands.
+#[test]
+fn commands_of_the_pages_are_understood() {
+    let mut seen = 0;
+    for path in pages(docs()).into_iter().chain([root().join("README.md")]) {
+        let mut shell = false;
+        for event in Parser::new(&text(&path)) {
+            match event {
+                Event::Start(Tag::CodeBlock(kind)) => {
+                    shell = matches!(kind, CodeBlockKind::Fenced(info) if &*info == "sh");
+                }
+                Event::End(TagEnd::CodeBlock) => shell = false,
+                Event::Text(lines) if shell => {
+                    let whole = lines.replace("\\\n", " ");
+                    for line in whole.lines().filter(|l| l.trim_start().starts_with("mad ")) {
+                        let typed = line.split(" #").next().unwrap_or_default();
+                        seen += 1;
+                        understood(typed);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} commands found");
 }
 
 /// Asks the command line about each `mad …` of a line of the shell.

@@ -114,7 +114,7 @@ pub const WISHES: &[Wish] = &[
         "complete commands, tags and names",
         "source <(mad completions bash)",
         Some(0),
-        "README.md",
+        "commands.md",
     ),
 ];
 
