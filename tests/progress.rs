@@ -1,5 +1,4 @@
 //! What is told while something runs: on a terminal, in lines, and not at all.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod common;
 
@@ -200,4 +199,29 @@ fn a_reader_that_has_gone_is_no_reason_to_end() {
     ran.run().exits(0);
     eventually("it ends", || fixture.path("status").is_file());
     assert_eq!(fixture.text("status"), "3\n");
+}
+
+#[test]
+fn who_waits_for_another_says_for_whom() {
+    let fixture = Fixture::with("m", &waits("Epoch 1/2", "go"));
+    let first = fixture.mad(&["benchmark", "--samples", "1"]).start();
+    eventually("the first runs", || first.said().contains("m: execution 1 of 1"));
+    let steps = [("m waits for", Then::Make("go"))];
+    let Some(shown) = in_terminal(&fixture, 80, &["benchmark", "--samples", "1"], &steps) else {
+        std::fs::write(fixture.path("go"), "").unwrap();
+        return;
+    };
+    assert_eq!(shown.status, 0, "{}", shown.all());
+    first.wait().exits(0);
+    assert!(shown.screen(0).contains("m waits for the CPU, held by"), "{}", shown.screen(0));
+}
+
+#[test]
+fn a_name_cannot_move_the_cursor() {
+    let name = "m\u{1b}[2J\nx";
+    let fixture = Fixture::with_catalog(json!([{ "name": name, "scripts": "m" }]).to_string());
+    let ran = fixture.mad(&["benchmark"]).run();
+    let told = ran.stderr.lines().filter(|l| l.contains("failed (invalid)"));
+    assert_eq!(told.collect::<Vec<_>>().len(), 1, "{}", ran.said());
+    assert!(ran.stderr.contains("m [2J x: failed (invalid) after"), "{}", ran.said());
 }

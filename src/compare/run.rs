@@ -77,12 +77,15 @@ pub fn compare(
             continue;
         }
         let order = Order::new(settings.seed, slots.len());
-        let prepared = jobs.and_then(|jobs| {
-            let config = &sides.candidate.catalog.config;
-            let activity = settings.progress.activity(&id, None);
-            Subject::prepare(&sessions, jobs, order, config, activity)
-                .map_err(EntryComparison::failed)
-        });
+        let prepared = match jobs {
+            Err(closed) => Err(closed),
+            Ok(jobs) => {
+                let config = &sides.candidate.catalog.config;
+                let activity = settings.progress.activity(&id, None);
+                Subject::prepare(&sessions, jobs, order, config, activity)
+                    .map_err(EntryComparison::failed)
+            }
+        };
         slots.push(prepared.map_err(|e| EntryComparison { id, ..e }));
     }
     let (mut stopped, mut checks) = (None, 0);

@@ -13,6 +13,8 @@ use super::screen::{Screen, aside};
 const FRAME: Duration = Duration::from_millis(200);
 /// How often it is looked for something that was silent for too long.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long something may wait before that is worth a line.
+const MOMENT: Duration = Duration::from_secs(5);
 /// How long nothing is said of what goes on: first, and at most. It doubles in between; CI
 /// systems end what says nothing for ten minutes.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(300));
@@ -28,7 +30,16 @@ pub(super) struct Board {
 struct State {
     whole: Option<Whole>,
     running: Vec<Running>,
+    waits: Option<Waits>,
     next: u64,
+}
+
+/// Why nothing runs.
+#[derive(Debug)]
+struct Waits {
+    why: String,
+    since: Instant,
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -168,7 +179,7 @@ impl Board {
         }
         state.running.push(Running {
             id,
-            name: name.to_owned(),
+            name: paint::plain(name),
             expected,
             printed,
             step: String::new(),
@@ -191,7 +202,7 @@ impl Board {
             running.began = now;
             running.silence = Silence::new(now);
         }
-        text.clone_into(&mut running.step);
+        running.step = paint::plain(text);
         if line {
             let first = !std::mem::replace(&mut running.told, true);
             if self.screen.is_none() {
@@ -224,6 +235,16 @@ impl Board {
         }
     }
 
+    pub(super) fn waits(&self, why: Option<String>) {
+        let state = &mut *self.state();
+        match (&mut state.waits, why) {
+            (Some(waits), Some(why)) => waits.why = why,
+            (waits, why) => {
+                *waits = why.map(|why| Waits { why, since: Instant::now(), told: false });
+            }
+        }
+    }
+
     pub(super) fn discount(&self, id: u64) {
         if let Some(running) = self.state().find(id) {
             running.counts = false;
@@ -243,9 +264,16 @@ impl Board {
                 let Some(count) = state.count(now) else { return };
                 let running = state.running.iter().filter(|r| !r.step.is_empty());
                 let running: Vec<Shown<'_>> = running.map(|r| r.shown(now)).collect();
-                screen.draw(paint::screen(&running, &count, screen.size(), screen.colour));
+                let waits = state.waits.as_ref().map(|waits| waits.why.as_str());
+                let text = paint::screen(&running, waits, &count, screen.size(), screen.colour);
+                screen.draw(text);
             }
             None => {
+                let late = |w: &&mut Waits| !w.told && now.duration_since(w.since) >= MOMENT;
+                if let Some(waits) = state.waits.as_mut().filter(late) {
+                    waits.told = true;
+                    self.write(&waits.why);
+                }
                 for running in state.running.iter_mut().filter(|r| !r.step.is_empty()) {
                     if running.silence.is_over(now) {
                         running.told = true;

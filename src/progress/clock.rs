@@ -6,8 +6,8 @@ pub fn seconds(s: f64) -> String {
     let whole = s.max(0.0).round() as u64;
     match whole {
         _ if s < 9.95 => format!("{:.1} s", s.max(0.0)),
-        ..60 => format!("{whole} s"),
-        ..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
     }
 }

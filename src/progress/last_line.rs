@@ -1,5 +1,6 @@
 //! The last line that a script printed.
 
+use super::paint::plain;
 use crate::contract::clean;
 
 /// Bytes of a line that are kept: more than a terminal is wide.
@@ -41,7 +42,6 @@ impl LastLine {
 
     /// The line for people: nothing in it moves the cursor.
     pub(super) fn text(&self) -> String {
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        clean(&self.line).trim().chars().map(plain).collect()
+        plain(clean(&self.line).trim())
     }
 }

@@ -85,6 +85,20 @@ impl Progress {
         Activity { inner: Some(Arc::new(inner)), steps: true }
     }
 
+    /// Nothing runs, because `who` waits for something that others have.
+    pub fn waits(&self, who: &str, what: &str) {
+        if let Some(board) = &self.0 {
+            board.waits(Some(format!("{who} waits for {what}")));
+        }
+    }
+
+    /// It has what it waited for.
+    pub fn waits_no_more(&self) {
+        if let Some(board) = &self.0 {
+            board.waits(None);
+        }
+    }
+
     /// A line that stays.
     pub fn say(&self, line: &str) {
         if let Some(board) = &self.0 {

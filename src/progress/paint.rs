@@ -32,6 +32,11 @@ pub(super) struct Count {
     pub left_s: Option<f64>,
 }
 
+/// Text in which nothing moves the cursor.
+pub(super) fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// A step begins; `first` of all that its activity has.
 pub(super) fn begun(shown: &Shown<'_>, first: bool) -> String {
     let expected = shown.expected_s.filter(|s| first && *s >= LONG_S);
@@ -71,10 +76,11 @@ pub(super) fn alarming(line: &str, colour: bool) -> String {
     Style::new().red().force_styling(colour).apply_to(line).to_string()
 }
 
-/// What a terminal of this size shows: a line for each that runs, and one for the whole. The
-/// lines are cut to its width, and those that find no room are counted.
+/// What a terminal of this size shows: a line for each that runs, what is waited for, and a line
+/// for the whole. They are cut to its width, and those that find no room are counted.
 pub(super) fn screen(
     running: &[Shown<'_>],
+    waits: Option<&str>,
     count: &Count,
     (columns, rows): (usize, usize),
     colour: bool,
@@ -98,6 +104,7 @@ pub(super) fn screen(
     if fits < running.len() {
         lines.push(format!("{:>9}  and {} more", "", running.len() - fits));
     }
+    lines.extend(waits.map(|why| format!("{:>9}  {why}", "")));
     if count.total > 1 || lines.is_empty() {
         let left = count.left_s.map(|s| format!(", about {} left", clock(s)));
         let (done, total, elapsed) = (count.done, count.total, clock(count.elapsed_s));

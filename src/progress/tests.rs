@@ -60,7 +60,7 @@ fn a_terminal_is_never_too_narrow_or_too_low() {
     let printed = "ロス 0.25 ".repeat(30);
     let running: Vec<Shown<'_>> =
         names.iter().map(|name| shown(name, "execution 2 of 3", &printed)).collect();
-    insta::assert_snapshot!(screen(&running, &count(Some(90.0)), (40, 8), false), @r"
+    insta::assert_snapshot!(screen(&running, None, &count(Some(90.0)), (40, 8), false), @r"
     0:12/1:20  pyt_日本語_0: execution 2 of…
     0:12/1:20  pyt_日本語_1: execution 2 of…
     0:12/1:20  pyt_日本語_2: execution 2 of…
@@ -70,7 +70,7 @@ fn a_terminal_is_never_too_narrow_or_too_low() {
     for columns in 0..120 {
         for rows in 0..30 {
             for colour in [false, true] {
-                let text = screen(&running, &count(None), (columns, rows), colour);
+                let text = screen(&running, None, &count(None), (columns, rows), colour);
                 assert!(text.lines().count() <= (rows / 2).max(1) + 1, "{rows} rows: {text}");
                 for line in text.lines() {
                     assert!(measure_text_width(line) <= columns.max(1), "{columns}: {line:?}");
@@ -83,8 +83,8 @@ fn a_terminal_is_never_too_narrow_or_too_low() {
 #[test]
 fn colour_only_when_asked() {
     let running = [shown("m", "s", "x")];
-    assert!(!screen(&running, &count(None), (80, 24), false).contains('\x1b'));
-    assert!(screen(&running, &count(None), (80, 24), true).contains('\x1b'));
+    assert!(!screen(&running, None, &count(None), (80, 24), false).contains('\x1b'));
+    assert!(screen(&running, None, &count(None), (80, 24), true).contains('\x1b'));
 }
 
 #[test]

@@ -55,21 +55,15 @@ pub enum ImageState {
     Failed,
 }
 
-impl ImageState {
-    fn word(self) -> &'static str {
-        match self {
+impl std::fmt::Display for ImageState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
             ImageState::Built => "built",
             ImageState::Cached => "cached",
             ImageState::Pulled => "pulled",
             ImageState::Found => "found",
             ImageState::Failed => "FAILED",
-        }
-    }
-}
-
-impl std::fmt::Display for ImageState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
+        })
     }
 }
 
@@ -165,8 +159,11 @@ impl<'a> Builder<'a> {
                 ImageOutcome { seconds, log, ..failed(job.id.clone(), name, why) }
             }
         };
-        let failed = outcome.reason.is_some();
-        activity.end(outcome.state.word(), failed);
+        match outcome.reason.is_some() {
+            true if self.session.cancel.is_cancelled() => activity.end("interrupted", false),
+            true => activity.end("failed", true),
+            false => activity.end(&outcome.state.to_string(), false),
+        }
         self.push(outcome, &job.model.name, arch);
     }
 

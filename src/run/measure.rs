@@ -377,10 +377,12 @@ impl Session<'_> {
         let request = footprint.request(&job.machine, &footprint.gpus, &cores, owner);
         let cancelled = || self.cancel.is_cancelled();
         let mut waiting = |holder: &str| {
-            self.activity.prelude(&format!("waits for {holder}"));
+            self.progress.waits(&job.id, holder);
             tracing::info!("{} waits for {holder}", job.id);
         };
-        let granted = self.leases.acquire(&request, &cancelled, &mut waiting)?;
+        let granted = self.leases.acquire(&request, &cancelled, &mut waiting);
+        self.progress.waits_no_more();
+        let granted = granted?;
         Ok(Held::Leased(Grant::new(granted, &footprint.gpus, &cores)))
     }
 

@@ -306,6 +306,7 @@ impl<'a> Session<'a> {
             cancel: &self.cancel,
             limits,
             owner: &self.dir.id,
+            progress: &self.progress,
         }
     }
 

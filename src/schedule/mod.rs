@@ -37,6 +37,7 @@ use crate::machine::{
     Attempt, Choice, Granted, Lease, LeaseRequest, Leases, Machine, Resource, Share, Ticket,
     usable_cores,
 };
+use crate::progress::Progress;
 
 /// How often those are asked again who have what is waited for, where they are other
 /// processes; and whether somebody cancelled.
@@ -164,6 +165,8 @@ pub struct Scheduler<'a> {
     pub limits: Limits,
     /// The Run, for those who wait for it.
     pub owner: &'a str,
+    /// Hears of it when everything waits for others.
+    pub progress: &'a Progress,
 }
 
 /// One Task that runs.
@@ -280,10 +283,14 @@ impl Loop<'_> {
                         busy.take(&self.tasks[task].footprint, &grant.gpus);
                         let ends = now + self.tasks[task].estimate_s;
                         running.push(Running { task, gpus: grant.gpus.clone(), ends });
+                        self.scheduler.progress.waits_no_more();
                         start(task, grant);
                     }
                     Ok(Attempt::Busy(who)) => {
                         tracing::debug!("{} waits for {who}", self.tasks[task].label);
+                        if running.is_empty() {
+                            self.scheduler.progress.waits(&self.tasks[task].label, &who);
+                        }
                         refused.push(self.tasks[task].footprint.clone());
                         if self.scheduler.limits.serial {
                             break;

@@ -101,7 +101,14 @@ fn scheduler_with<R>(limits: Limits, gpus: usize, f: impl FnOnce(Scheduler<'_>) 
     let dir = tempfile::tempdir().unwrap();
     let (machine, leases) = (machine(gpus), Leases::new(dir.path().join("leases")));
     let cancel = Cancel::default();
-    f(Scheduler { machine: &machine, leases: &leases, cancel: &cancel, limits, owner: "run-1" })
+    f(Scheduler {
+        machine: &machine,
+        leases: &leases,
+        cancel: &cancel,
+        limits,
+        owner: "run-1",
+        progress: &Progress::silent(),
+    })
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::queue::{Known, Watch};
 use super::state::{JobState, meaning};
 use crate::engine::{Cancel, Slot};
 use crate::plan::{Job, SlurmSpec};
+use crate::progress::Activity;
 
 /// The shortest and the longest time between two looks at the files of a job.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -46,7 +47,7 @@ pub(super) fn follow(
 ) -> Result<End> {
     let watch = Watch::new(id);
     let clock = Instant::now();
-    let mut say = Say::new(job, id);
+    let mut say = Say::new(job, id, slot.activity.clone());
     let mut current: Option<u32> = None;
     let mut pending_since = Instant::now();
     let mut over_since: Option<Instant> = None;
@@ -169,13 +170,15 @@ fn last_words(path: &Path) -> Option<String> {
 /// Tells how a job is doing, each thing once.
 struct Say {
     who: String,
+    activity: Activity,
     said: String,
     away: bool,
 }
 
 impl Say {
-    fn new(job: &Job, id: &str) -> Say {
-        Say { who: format!("{}: Slurm job {id}", job.id), said: String::new(), away: false }
+    fn new(job: &Job, id: &str, activity: Activity) -> Say {
+        let who = format!("{}: Slurm job {id}", job.id);
+        Say { who, activity, said: String::new(), away: false }
     }
 
     fn now(&self, what: &str) {
@@ -200,6 +203,7 @@ impl Say {
             true => tracing::warn!("{} waits: {}", self.who, state.reason),
             false => tracing::info!("{}: {text}", self.who),
         }
+        self.activity.printed(format!("{text}\n").as_bytes());
         self.said = text;
     }
 }
