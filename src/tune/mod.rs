@@ -1,8 +1,22 @@
 //! Levers → Candidates → measured, verified, recommended.
+//!
+//! A [`Search`] goes from one [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and
+//! [`read`] get back.
 
+mod files;
+mod gain;
+mod interim;
+mod metric;
+mod overlap;
 mod record;
+mod search;
+mod trust;
 
+pub use files::{LATEST, TUNING_FILE, directory, find, read};
+pub use gain::Gain;
+pub use metric::Goal;
 pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,
 };
+pub use search::{Request, Search};
