@@ -8,8 +8,9 @@ use anyhow::Result;
 use super::{Search, untrusted};
 use crate::compare::Duel;
 
-/// Blocks of each candidate before the first half goes: the fewest that say anything.
-const BLOCKS: usize = 3;
+/// Blocks of each candidate before the first half goes: enough for what is clear at once to be
+/// decided, and not dropped.
+const BLOCKS: usize = 4;
 
 impl<'s, 'a> Search<'s, 'a> {
     /// Measures all candidates for a while, drops the worse half, and goes on with the others

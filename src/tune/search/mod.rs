@@ -214,6 +214,9 @@ impl<'s, 'a> Search<'s, 'a> {
     /// Looks for what holds the entry back, once and with a profiler; without an answer the
     /// search goes on with what the user names.
     fn diagnose(&mut self) -> Result<()> {
+        if self.must_stop(Duration::ZERO) {
+            return Ok(());
+        }
         let (catalog, model) = (self.session.planner.catalog, &self.job.model);
         let tools = match self.request.trace {
             Some(_) => Vec::new(),
