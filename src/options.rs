@@ -13,6 +13,7 @@ use clap::builder::Resettable;
 use clap::{Args, FromArgMatches, ValueEnum};
 
 pub use context::{Context, text_items};
+pub(crate) use context::is_variable_name;
 pub(crate) use context::{KNOWN_KEYS, NAMES};
 
 use crate::catalog::{BASELINE_VARIABLE, Count, PYTHON_VARIABLE};

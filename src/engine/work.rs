@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::{Cancel, Prepared, Slot, absolute};
-use crate::contract::Masker;
+use crate::contract::{Exit, Masker};
 use crate::data;
+use crate::glob::{Glob, files_below};
 use crate::plan::Job;
 
 /// Gets what the Job needs from elsewhere.
@@ -62,6 +63,8 @@ pub(super) fn fill(
     }
     copy_tree(&job.script_dir, &work, &slot.dir)
         .with_context(|| format!("cannot copy {}", job.script_dir.display()))?;
+    edit(job, &work)?;
+    bring_kept(job, slot)?;
     match job.results_csv.as_ref().map(|name| work.join(name)) {
         Some(path) if path.exists() => {
             fs::remove_file(&path)
@@ -70,6 +73,57 @@ pub(super) fn fill(
         }
         _ => Ok((false, warnings)),
     }
+}
+
+/// Makes the edits of the Job in `copy`, which is one of the script's directory.
+pub(super) fn edit(job: &Job, copy: &Path) -> Result<()> {
+    for edit in &job.edits {
+        let path = copy.join(&edit.file);
+        let place = || format!("cannot edit the copy of {}", edit.file.display());
+        let text = fs::read_to_string(&path).with_context(place)?;
+        let edited = edit.of(&text).map_err(anyhow::Error::msg)?;
+        // The copy of a link leads to the user's file.
+        if path.is_symlink() {
+            fs::remove_file(&path).with_context(place)?;
+        }
+        fs::write(&path, edited).with_context(place)?;
+    }
+    Ok(())
+}
+
+/// Where files wait for the next Execution of the attempt.
+fn kept(slot: &Slot) -> Option<PathBuf> {
+    Some(slot.dir.parent()?.join("kept"))
+}
+
+/// Copies what an earlier Execution left for this one.
+fn bring_kept(job: &Job, slot: &Slot) -> Result<()> {
+    match kept(slot).filter(|dir| !job.keep.is_empty() && dir.is_dir()) {
+        Some(dir) => copy_tree(&dir, &slot.work(), &slot.dir)
+            .with_context(|| format!("cannot copy {}", dir.display())),
+        None => Ok(()),
+    }
+}
+
+/// Copies what the next Execution is to find, once this one went well; trouble is told.
+pub(super) fn keep(job: &Job, slot: &Slot, exit: Exit) -> Option<String> {
+    let dir = kept(slot).filter(|_| !job.keep.is_empty() && exit == Exit::Code(0))?;
+    let globs: Vec<Glob> = job.keep.iter().map(|pattern| Glob::new(pattern)).collect();
+    let copy = || -> std::io::Result<()> {
+        let work = slot.work();
+        for file in files_below(&work, usize::MAX)? {
+            let from = work.join(&file);
+            // A link may lead to anything on this host.
+            if !from.is_symlink() && globs.iter().any(|glob| glob.matches(&file)) {
+                let to = dir.join(&file);
+                fs::create_dir_all(to.parent().unwrap_or(&dir))?;
+                fs::copy(from, to)?;
+            }
+        }
+        Ok(())
+    };
+    let failed = copy().err()?;
+    Some(format!("cannot keep `{}` for the next execution: {failed}", job.keep.join("`, `")))
 }
 
 /// Keeps the first of `candidates` that the script wrote beside the log, without the

@@ -1,7 +1,11 @@
 //! Levers → Candidates → measured, verified, recommended.
 
+mod args;
+mod change;
+mod config;
 mod record;
 
+pub use change::{apply, current};
 pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,
