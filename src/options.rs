@@ -12,8 +12,8 @@ use clap::builder::FalseyValueParser;
 use clap::builder::Resettable;
 use clap::{Args, FromArgMatches, ValueEnum};
 
-pub use context::{Context, text_items};
 pub(crate) use context::is_variable_name;
+pub use context::{Context, text_items};
 pub(crate) use context::{KNOWN_KEYS, NAMES};
 
 use crate::catalog::{BASELINE_VARIABLE, Count, PYTHON_VARIABLE};

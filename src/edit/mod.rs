@@ -9,8 +9,8 @@ mod yaml;
 
 use std::path::Path;
 
-pub(crate) use self::path::Missing;
 use self::node::{Node, Scalar};
+pub(crate) use self::path::Missing;
 
 /// What a file is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,10 +34,7 @@ impl fmt::Display for Missing {
 }
 
 /// The single value at `path`, and where it stands.
-pub(super) fn find<'n>(
-    tree: &'n Node,
-    path: &str,
-) -> Result<(&'n Scalar, Range<usize>), Missing> {
+pub(super) fn find<'n>(tree: &'n Node, path: &str) -> Result<(&'n Scalar, Range<usize>), Missing> {
     match steps(tree, path).map(|steps| follow(tree, &steps)) {
         Some(Node::Scalar(scalar, span)) => Ok((scalar, span.clone())),
         Some(Node::List(_)) => Err(Missing::Unfit(format!("`{path}` is a list, not one value"))),

@@ -52,7 +52,14 @@ train.batch: 8\r
         ]
         .map(|e| e.to_string())
         .join("\n"),
-        @""
+        @r"
+    it is the number 12, and `many` is none
+    it is `true`, and `1` is not true or false
+    `model` is a group of keys, not one value
+    `model.steps` is a list, not one value
+    no such path; the nearest: `model.layers`, `model.name`, `model.dtype`
+    no such path; the nearest: `model.layers`, `model.name`, `base.lr`
+    "
     );
 }
 
@@ -61,6 +68,7 @@ fn yaml_that_others_depend_on_is_refused() {
     let text = "a: &x 4\nb: *x\nc: |\n  lines\n  of text\nd: !!str 5\ne: 2024-01-01\n";
     assert!(replace(text, Format::Yaml, "a", "5").is_err(), "the alias would change");
     assert!(replace(text, Format::Yaml, "c", "x").is_err());
+    assert_eq!(done(text, Format::Yaml, "b", "5").text, text.replacen("*x", "5", 1));
     assert_eq!(get(text, Format::Yaml, "a"), Ok("4".to_owned()));
     assert!(matches!(get("a: [", Format::Yaml, "a"), Err(Missing::Unreadable(_))));
     assert!(matches!(get("", Format::Yaml, "a"), Err(Missing::Absent(_))));

@@ -49,15 +49,20 @@ fn node(yaml: &MarkedYaml<'_>, text: &str, places: &Places) -> Node {
         }
         YamlData::Mapping(items) => {
             let item = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
-                let key = match &key.data {
-                    YamlData::Value(Yaml::String(key)) => key.to_string(),
-                    _ => {
-                        let span = places.byte(key.span.start.index())
-                            ..places.byte(key.span.end.index());
-                        text[span].trim().to_owned()
-                    }
+                let span = places.byte(key.span.start.index())..places.byte(key.span.end.index());
+                let mut value = node(value, text, places);
+                // Nothing stands behind the colon, and not where the parser notices that.
+                if let Node::Scalar(Scalar::Null, place) = &mut value
+                    && place.start == place.end
+                    && let Some(colon) = text[span.end..].find(':')
+                {
+                    *place = span.end + colon + 1..span.end + colon + 1;
+                }
+                let name = match &key.data {
+                    YamlData::Value(Yaml::String(name)) => name.to_string(),
+                    _ => text[span].trim().to_owned(),
                 };
-                (key, node(value, text, places))
+                (name, value)
             };
             Node::Map(items.iter().map(item).collect())
         }
@@ -67,6 +72,9 @@ fn node(yaml: &MarkedYaml<'_>, text: &str, places: &Places) -> Node {
             let scalar = match value {
                 Yaml::Null => Scalar::Null,
                 Yaml::Boolean(b) => Scalar::Bool(*b),
+                // An alias has the value of its anchor.
+                Yaml::Integer(n) if raw.starts_with('*') => Scalar::Number(n.to_string()),
+                Yaml::FloatingPoint(n) if raw.starts_with('*') => Scalar::Number(n.to_string()),
                 Yaml::Integer(_) | Yaml::FloatingPoint(_) => Scalar::Number(raw.to_owned()),
                 // Lines of text are not to be written anew.
                 Yaml::String(_) if raw.starts_with(['|', '>']) => return other(),
@@ -79,17 +87,37 @@ fn node(yaml: &MarkedYaml<'_>, text: &str, places: &Places) -> Node {
     }
 }
 
-/// The value alone: in the eyes of the parser its anchor and tag are part of it, and plain text
-/// ends where what follows it begins.
+/// The value alone: in the eyes of the parser its anchor and tag are part of it, and so is a
+/// comment behind it.
 fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
-    let raw = text[span.clone()].trim_end();
-    let mut value = raw;
+    let mut value = &text[span.clone()];
     while value.starts_with(['&', '!']) {
         let word = value.find(char::is_whitespace).unwrap_or(value.len());
         value = value[word..].trim_start();
     }
-    let end = span.start + raw.len();
-    end - value.len()..end
+    let start = span.end - value.len();
+    start..start + length(value)
+}
+
+/// Bytes of the scalar that `text` begins with.
+fn length(text: &str) -> usize {
+    let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
+        let comment = text.match_indices('#').map(|(i, _)| i);
+        let end = comment.filter(|&i| i == 0 || text[..i].ends_with([' ', '\t', '\n'])).min();
+        return text[..end.unwrap_or(text.len())].trim_end().len();
+    };
+    let bytes = text.as_bytes();
+    let mut i = 1;
+    while i < bytes.len() {
+        match bytes[i] {
+            b'\\' if quote == '"' => i += 1,
+            b'\'' if quote == '\'' && bytes.get(i + 1) == Some(&b'\'') => i += 1,
+            b if b == quote as u8 => return i + 1,
+            _ => {}
+        }
+        i += 1;
+    }
+    text.len()
 }
 
 fn word_of_bool(raw: &str) -> Option<bool> {
@@ -118,7 +146,8 @@ pub(super) fn plain(value: &str) -> Option<Scalar> {
 }
 
 pub(super) fn quoted(value: &str, old: &str) -> String {
-    let control = value.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'));
+    let control =
+        value.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'));
     let safe = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let first = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     match old.chars().next() {

@@ -117,6 +117,8 @@ pub(super) fn keep(job: &Job, slot: &Slot, exit: Exit) -> Option<String> {
             if !from.is_symlink() && globs.iter().any(|glob| glob.matches(&file)) {
                 let to = dir.join(&file);
                 fs::create_dir_all(to.parent().unwrap_or(&dir))?;
+                // One that must not be written, as some caches are, can still be replaced.
+                let _ = fs::remove_file(&to);
                 fs::copy(from, to)?;
             }
         }
@@ -213,4 +215,55 @@ fn copy_link(source: &Path, target: &Path) -> std::io::Result<()> {
         _ => points_to,
     };
     std::os::unix::fs::symlink(resolved, target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Edit;
+    use crate::tune::tests::Fixture;
+
+    #[test]
+    fn a_copy_is_edited_and_what_is_kept_goes_from_one_to_the_next() {
+        let fixture = Fixture::with("");
+        fixture.write("shared.yml", "lr: 1 # keep\n");
+        let dir = fixture.root().join("scripts/x");
+        std::os::unix::fs::symlink("../../shared.yml", dir.join("link.yml")).unwrap();
+        let mut job = fixture.job(&[]);
+        job.edits = vec![Edit { file: "link.yml".into(), path: "lr".into(), value: "2".into() }];
+        job.keep = vec!["cache*.csv".to_owned()];
+        let attempt = fixture.root().join("run");
+        let execution = |number: u32| {
+            let dir = attempt.join(format!("execution-{number}"));
+            let slot = Slot {
+                dir,
+                run: "r".into(),
+                cache: attempt.join("cache"),
+                executions: (number, number),
+                running: attempt.join("running"),
+                gpus: Vec::new(),
+                cores: Vec::new(),
+                live_output: false,
+                keep_work: false,
+            };
+            fill(&job, &Prepared::default(), &slot, &Cancel::default()).unwrap();
+            slot
+        };
+        let first = execution(1);
+        let text = |path: PathBuf| fs::read_to_string(path).unwrap();
+        assert_eq!(text(first.work().join("link.yml")), "lr: 2 # keep\n");
+        assert_eq!(text(fixture.root().join("shared.yml")), "lr: 1 # keep\n");
+        for (name, content) in [("cache0.csv", "warm"), ("other.csv", "x")] {
+            fs::write(first.work().join(name), content).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/hostname", first.work().join("cache1.csv")).unwrap();
+        assert_eq!(keep(&job, &first, Exit::Code(1)), None);
+        assert!(!attempt.join("kept").exists(), "of one that failed nothing is kept");
+        assert_eq!(keep(&job, &first, Exit::Code(0)), None);
+        assert_eq!(remove(&first), None);
+        let second = execution(2);
+        assert_eq!(text(second.work().join("cache0.csv")), "warm");
+        assert!(!second.work().join("other.csv").exists());
+        assert!(!second.work().join("cache1.csv").exists(), "a link may lead to anything");
+    }
 }

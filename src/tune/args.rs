@@ -32,7 +32,6 @@ enum Place {
 /// When `args` cannot be split.
 pub(super) fn set(args: &str, name: &str, value: &str) -> Result<Set> {
     let words = split(args)?;
-    let quoted = |word: &str| shell_words::quote(word).into_owned();
     let is_flag = name.starts_with('-');
     let (range, new) = match place(&words, name) {
         None => {
@@ -110,9 +109,18 @@ fn replaced(args: &str, words: &[String], range: Range<usize>, new: &str) -> Str
         let (start, end) = (spans[range.start].start, spans[range.end - 1].end);
         return format!("{}{new}{}", &args[..start], &args[end..]);
     }
-    let mut parts: Vec<String> = words.iter().map(|w| shell_words::quote(w).into_owned()).collect();
+    let mut parts: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     parts.splice(range, [new.to_owned()]);
     parts.join(" ")
+}
+
+/// `word` as it stands in a command line.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => shell_words::quote(word).into_owned(),
+    }
 }
 
 /// Where the words of `args` stand, quotes included.

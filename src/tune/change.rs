@@ -31,7 +31,8 @@ const DEVICES: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR
 pub fn apply(job: &Job, changes: &[Change], root: &Path) -> Result<Job> {
     let mut job = job.clone();
     for change in changes {
-        apply_one(&mut job, change, root).with_context(|| format!("the lever `{}`", change.lever))?;
+        apply_one(&mut job, change, root)
+            .with_context(|| format!("the lever `{}`", change.lever))?;
     }
     Ok(job)
 }

@@ -35,10 +35,10 @@ pub(super) fn locate(job: &Job, change: &Change, root: &Path) -> Result<Located>
     let glob = Glob::new(pattern.strip_prefix("./").unwrap_or(pattern));
     let root = crate::engine::absolute(root);
     let dir = &job.script_dir;
-    let files = files_below(dir, FILES).with_context(|| format!("cannot list {}", dir.display()))?;
-    let fits = |file: &PathBuf| {
-        glob.matches(file) || glob.matches(relative(&root, &dir.join(file)))
-    };
+    let files =
+        files_below(dir, FILES).with_context(|| format!("cannot list {}", dir.display()))?;
+    let fits =
+        |file: &PathBuf| glob.matches(file) || glob.matches(relative(&root, &dir.join(file)));
     let shown = relative(&root, dir).display();
     let (mut found, mut without) = (Vec::new(), Vec::new());
     for file in files.into_iter().filter(fits) {
@@ -91,8 +91,7 @@ pub(super) fn current(job: &Job, change: &Change, root: &Path) -> Result<String>
 /// The edit of each execution's copy that the change is.
 pub(super) fn edit(job: &Job, change: &Change, root: &Path) -> Result<Edit> {
     let at = locate(job, change, root)?;
-    let edit =
-        Edit { file: at.file, path: change.lever.clone(), value: change.value.clone() };
+    let edit = Edit { file: at.file, path: change.lever.clone(), value: change.value.clone() };
     edit.of(&at.text).map_err(anyhow::Error::msg)?;
     Ok(edit)
 }

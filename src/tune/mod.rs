@@ -10,3 +10,6 @@ pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,
 };
+
+#[cfg(test)]
+pub(crate) mod tests;
