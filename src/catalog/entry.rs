@@ -191,6 +191,11 @@ pub struct Lever {
     /// Executions to throw away after the change.
     #[serde(default)]
     pub warmup: u32,
+    /// Files that go from one execution to the next, the warm-up included: paths relative to the
+    /// work directory, with `*` for any characters. Without them a warm-up is worthless that
+    /// leaves something in that directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// The file that a lever of the kind `config` is in: YAML, JSON or TOML; `*` stands for
     /// any characters. `name` is the path of the value, with dots.
     #[serde(default, skip_serializing_if = "Option::is_none")]

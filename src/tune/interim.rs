@@ -1,24 +1,9 @@
 //! Stands in for what chooses and applies changes.
 
-use anyhow::{Result, bail};
-
 use super::{Candidate, Change, Status};
-use crate::catalog::{Catalog, Lever, LeverKind};
-use crate::plan::{Job, Planner};
+use crate::catalog::{Catalog, Lever};
+use crate::plan::Job;
 use crate::profile::Diagnosis;
-
-pub(super) fn apply(_: &Planner<'_>, job: &Job, changes: &[Change]) -> Result<Job> {
-    let mut job = job.clone();
-    for change in changes {
-        match change.kind {
-            LeverKind::Env => {
-                job.env.insert(change.lever.clone(), change.value.clone());
-            }
-            _ => bail!("only variables can be changed"),
-        }
-    }
-    Ok(job)
-}
 
 pub(super) fn propose(
     catalog: &Catalog,
@@ -42,6 +27,7 @@ pub(super) fn propose(
             file: lever.file,
             value,
             was: None,
+            keep: lever.keep,
         }],
         on_top_of: Vec::new(),
         from,

@@ -3,6 +3,9 @@
 //! A [`Search`] goes from one [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and
 //! [`read`] get back.
 
+mod args;
+mod change;
+mod config;
 mod files;
 mod gain;
 mod interim;
@@ -12,6 +15,7 @@ mod record;
 mod search;
 mod trust;
 
+pub use change::{apply, current};
 pub use files::{LATEST, TUNING_FILE, directory, find, read};
 pub use gain::Gain;
 pub use metric::Goal;
@@ -20,3 +24,6 @@ pub use record::{
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,
 };
 pub use search::{Request, Search};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -17,7 +17,7 @@ pub use request::Request;
 use super::trust::Judge;
 use super::{
     Baseline, Candidate, Change, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA, Trust,
-    Tuning, interim, metric,
+    Tuning, apply, interim, metric,
 };
 use crate::compare::{Stop, seed_of};
 use crate::plan::Job;
@@ -318,7 +318,7 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// The entry with these changes.
     fn changed(&self, changes: &[Change]) -> Result<Job> {
-        interim::apply(&self.session.planner, &self.job, changes)
+        apply(&self.job, changes, &self.session.planner.catalog.root)
     }
 
     /// Tells on standard error what is being done.
