@@ -1,5 +1,6 @@
 //! `mad tune-search` and `mad tune`.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -16,6 +17,7 @@ use crate::profile::tool::{Registry, default_tool};
 use crate::record::{self, RunDir};
 use crate::run::Session;
 use crate::tune::{self, Goal, Phase, Request, Search, Strategy, Tuning};
+use crate::validate::Validator;
 
 /// Find a better configuration of an entry: profile once, try one change at a time, measure
 /// what looks better afresh.
@@ -235,6 +237,16 @@ impl Common {
 
     /// What would run; why nothing does, otherwise.
     fn job(&self, _: &Global, planner: &Planner<'_>, model: &Model) -> Result<Result<Job, Exit>> {
+        let errors: Vec<String> = Validator::new(planner.catalog)
+            .model(model)
+            .iter()
+            .filter(|d| d.is_error())
+            .map(ToString::to_string)
+            .collect();
+        if !errors.is_empty() {
+            eprintln!("error: {} is not valid:\n{}", model.id(), errors.join("\n"));
+            return Ok(Err(Exit::RunFailed));
+        }
         let jobs = match planner.plan(model) {
             Plan::Run(jobs) => jobs,
             Plan::Impossible(why) => {
@@ -277,7 +289,12 @@ impl Common {
         let dir = tune::directory(&self.options.run_dir);
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         let all = entries.filter_map(|e| tune::read(&e.path().join(tune::TUNING_FILE)).ok());
-        let open = all.filter(|t| t.model == model.id() && t.phase != Phase::Done);
+        let open = all.filter(|t| {
+            let ended = t.phase != Phase::Done && t.failure.is_none();
+            // One that goes on is held.
+            let free = || Ok(RunDir::open_tuning(&self.options.run_dir, &t.run)?.hold()?);
+            ended && t.model == model.id() && (free() as Result<File>).is_ok()
+        });
         if let Some(left) = open.max_by(|a, b| a.started.cmp(&b.started)) {
             eprintln!(
                 "note: a search of {} ended early, on {}: --resume {} goes on with it",

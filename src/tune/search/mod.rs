@@ -99,6 +99,7 @@ impl<'s, 'a> Search<'s, 'a> {
         request: Request,
         tuning: Tuning,
     ) -> Result<Self> {
+        session.check_origin()?;
         let run = &tuning.run;
         ensure!(tuning.phase != Phase::Done, "the search {run} is done: begin another one");
         let mut differ = Vec::new();
@@ -154,7 +155,7 @@ impl<'s, 'a> Search<'s, 'a> {
                 Phase::Verify | Phase::Done => self.verify(),
             };
             // What the user ended has not failed.
-            if self.session.cancel.is_cancelled() {
+            if self.session.cancel.is_cancelled() && self.tuning.phase != Phase::Done {
                 self.tuning.stopped = Some(Stop::Interrupted);
                 self.tuning.failure = None;
             }
