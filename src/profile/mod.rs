@@ -28,3 +28,4 @@ pub use read::{Collective, CommunicationLog, Format};
 pub use rules::{Bottleneck, Rule, RuleCheck};
 pub use source::{LeftOut, Source};
 pub use text::text;
+pub(crate) use text::shortened as kernel_name;
