@@ -18,3 +18,4 @@ pub use report::{
     NextStep, Recommended, TUNING_REPORT_SCHEMA, TuningConclusion, TuningReport, TuningRow,
     context, html, markdown, text,
 };
+pub(crate) use report::{interval, signed, words};

@@ -23,6 +23,7 @@ pub fn tuning(run: &str) -> Value {
         "metric": { "key": "tok/s", "metric": "tok/s", "direction": "higher" },
         "seed": 7,
         "false_alarms": 0.05,
+        "flags": {},
         "phase": "done",
         "baseline": {
             "values": [99.0, 100.0, 101.0], "median": 100.0, "csv": "perf_tune_baseline.csv"
@@ -130,4 +131,42 @@ pub fn write(fixture: &Fixture, tuning: &Value) {
     let dir = fixture.path("mad/tunings").join(slug(run));
     fs::create_dir_all(&dir).expect("a directory");
     fs::write(dir.join("tuning.json"), format!("{tuning:#}")).expect("a record");
+}
+
+/// Four searches of `m` and its variants, with everything that teaches something or nothing.
+pub fn searches() -> Vec<Value> {
+    let named = |n: usize, gain: f64| {
+        let mut search = tuning(&format!("search-{n}"));
+        search["started"] = json!(format!("2026-03-{n:02}T02:00:00.250Z"));
+        let winner = holds("c1", "BATCH", "32", gain);
+        recommend(&mut search, &winner);
+        search["candidates"] = json!([winner]);
+        search
+    };
+    let add = |search: &mut Value, candidate: Value| {
+        search["candidates"].as_array_mut().expect("a list").push(candidate);
+    };
+    let mut first = named(1, 0.1);
+    add(&mut first, within_noise("c2", "PLACEBO", "1"));
+    add(&mut first, fails("c3", "THREADS", "x"));
+    add(&mut first, candidate("c4", "WAITS", "1"));
+    let mut skipped = candidate("c5", "SKIPPED", "1");
+    skipped["status"] = json!("skipped");
+    add(&mut first, skipped);
+    let mut second = named(2, 0.3);
+    let mut together = holds("c2", "TOGETHER", "1", 0.4);
+    let also = json!({ "lever": "BATCH", "kind": "env", "value": "32" });
+    together["changes"].as_array_mut().expect("a list").push(also);
+    recommend(&mut second, &together);
+    add(&mut second, together);
+    let mut variant = named(3, 0.2);
+    variant["model"] = json!("m:size=2");
+    let mut elsewhere = named(4, 0.9);
+    elsewhere["machine_class"] = json!("loud-box");
+    elsewhere["model"] = json!("other");
+    elsewhere["recommendation"] = Value::Null;
+    let mut searches = vec![first, second, variant, elsewhere];
+    // A second placebo, so that what never holds is known as such.
+    add(&mut searches[2], within_noise("c2", "PLACEBO", "1"));
+    searches
 }

@@ -10,7 +10,7 @@ pub(super) fn conclusion(tuning: &Tuning) -> TuningConclusion {
     if tuning.recommendation.is_some() && trustworthy(tuning) > 0 {
         return TuningConclusion::Better;
     }
-    if tuning.baseline.is_none() && tuning.stopped.is_none() {
+    if tuning.failure.is_some() {
         return TuningConclusion::NoBaseline;
     }
     if tuning.stopped.is_some() || tuning.phase != Phase::Done {
@@ -43,7 +43,7 @@ fn answer(tuning: &Tuning, conclusion: TuningConclusion) -> String {
         }),
         TuningConclusion::NothingBetter => "none beats the baseline".to_owned(),
         TuningConclusion::NothingTried => "nothing was tried".to_owned(),
-        TuningConclusion::NoBaseline => "no baseline was measured".to_owned(),
+        TuningConclusion::NoBaseline => "there is no baseline".to_owned(),
         TuningConclusion::Unfinished => match tuning.stopped {
             Some(stop) => ended(tuning, stop),
             None => format!("not finished: phase {}", phase(tuning)),

@@ -58,7 +58,9 @@ pub fn html(report: &TuningReport) -> String {
     }
     if let Some(recommended) = &report.recommended {
         let mut lines = Vec::new();
-        lines.extend(recommended.context.iter().map(|c| format!("context {}", code(&c.to_string()))));
+        lines.extend(
+            recommended.context.iter().map(|c| format!("context {}", code(&c.to_string()))),
+        );
         if !recommended.args.is_empty() {
             lines.push(format!("arguments {}", code(&shell_words::join(&recommended.args))));
         }

@@ -40,7 +40,9 @@ pub fn markdown(report: &TuningReport) -> String {
     }
     if let Some(recommended) = &report.recommended {
         lines.push("\n### Recommended\n".to_owned());
-        lines.extend(recommended.context.iter().map(|c| format!("- context {}", code(&c.to_string()))));
+        lines.extend(
+            recommended.context.iter().map(|c| format!("- context {}", code(&c.to_string()))),
+        );
         if !recommended.args.is_empty() {
             let words = shell_words::join(&recommended.args);
             lines.push(format!("- arguments {}", code(&words)));

@@ -15,6 +15,7 @@ use super::{Candidate, Change, Gain, Phase, Status, Tuning};
 use crate::catalog::LeverKind;
 use crate::compare::EntryComparison;
 
+pub(crate) use headline::{interval, signed};
 pub use html::html;
 pub use markdown::markdown;
 pub use next::context;
@@ -155,7 +156,7 @@ impl Change {
 }
 
 /// Several changes in a few words.
-fn words(changes: &[Change]) -> String {
+pub(crate) fn words(changes: &[Change]) -> String {
     changes.iter().map(Change::words).collect::<Vec<_>>().join(" + ")
 }
 

@@ -84,8 +84,11 @@ pub(super) fn setting(tuning: &Tuning) -> String {
     parts.join(" · ")
 }
 
-/// The entry as it is.
+/// The entry as it is, or why it has no number.
 pub(super) fn baseline(tuning: &Tuning) -> Option<String> {
+    if let Some(failure) = &tuning.failure {
+        return Some(format!("no baseline: {failure}"));
+    }
     let (baseline, metric) = tuning.baseline.as_ref().zip(tuning.metric.as_ref())?;
     let better = match metric.direction {
         Direction::Higher => ", more is better",

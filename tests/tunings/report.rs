@@ -1,14 +1,13 @@
-//! What `mad report` says about a search for a better configuration, from its record.
-
-mod common;
+//! What `mad report` says about a search, from its record.
 
 use std::fs;
 
-use common::tuned::{
+use serde_json::{Value, json};
+
+use crate::common::tuned::{
     candidate, comparison, fails, holds, recommend, tuning, within_noise, write,
 };
-use common::{Fixture, Ran, SCRIPT, check};
-use serde_json::{Value, json};
+use crate::common::{Fixture, Ran, SCRIPT, check};
 
 fn report(record: &Value, args: &[&str]) -> Ran {
     let fixture = Fixture::with("m", SCRIPT);
@@ -127,7 +126,8 @@ fn the_headline_says_what_came_of_it() {
         record[key] = Value::Null;
     }
     record["phase"] = json!("baseline");
-    record["notes"] = json!(["the baseline failed: exit status 7"]);
+    tell("just begun", &record, 1);
+    record["failure"] = json!("m failed: exit status 7");
     tell("failed baseline", &record, 1);
     check(|| insta::assert_snapshot!("headlines", lines.join("\n")));
     let told = report(&record, &[]).exits(1);
@@ -155,7 +155,8 @@ fn less_may_be_better() {
 #[test]
 fn a_search_that_went_on_says_so() {
     let mut record = tuning("t");
-    record["diagnosis"] = json!({ "tools": ["rocprofv3_compute"], "failure": "it is not installed" });
+    record["diagnosis"] =
+        json!({ "tools": ["rocprofv3_compute"], "failure": "it is not installed" });
     record["strategy"] = json!("halving");
     record["phase"] = json!("verify");
     record["candidates"] = json!([{
