@@ -40,7 +40,7 @@ pub use many::Failures;
 pub(crate) use many::SUBMITTED;
 pub use pair::{Obstacle, Side};
 pub use policy::{is_gated, level_step, policy};
-pub use profile::Profiled;
+pub use profile::{Profiled, diagnosed};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};

@@ -1,15 +1,26 @@
 //! Levers → Candidates → measured, verified, recommended.
 //!
-//! [`Tuning`] is the record of a search, [`find`] and [`read`] get it back, and a
-//! [`TuningReport`] is what it says; [`text`], [`markdown`] and [`html`] are forms of that.
+//! A [`Search`] goes from one [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and
+//! [`read`] get back. A [`TuningReport`] is what it says; [`text`], [`markdown`] and [`html`]
+//! are forms of that.
 
+mod args;
+mod change;
+mod config;
 mod files;
 mod gain;
+mod interim;
+mod metric;
+mod overlap;
 mod record;
 mod report;
+mod search;
+mod trust;
 
+pub use change::{apply, current};
 pub use files::{LATEST, TUNING_FILE, directory, find, read};
 pub use gain::Gain;
+pub use metric::Goal;
 pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,
@@ -19,3 +30,7 @@ pub use report::{
     context, html, markdown, text,
 };
 pub(crate) use report::{interval, signed, words};
+pub use search::{Request, Search};
+
+#[cfg(test)]
+pub(crate) mod tests;

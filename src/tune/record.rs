@@ -88,6 +88,17 @@ pub enum Strategy {
     Halving,
 }
 
+impl Strategy {
+    /// Its word, as in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Strategy::Search => "search",
+            Strategy::Greedy => "greedy",
+            Strategy::Halving => "halving",
+        }
+    }
+}
+
 /// What a search does next.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -161,6 +172,10 @@ pub struct Change {
     /// What it was, if anybody said.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub was: Option<String>,
+    /// Files that go from one Execution to the next, as [`Lever::keep`](crate::catalog::Lever::keep)
+    /// has them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub keep: Vec<String>,
 }
 
 /// What may be better.

@@ -109,6 +109,7 @@ impl Engine for ContainerEngine {
         let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|p| p.starts_with(&own));
         let results: Vec<PathBuf> = results.filter(is_own).collect();
         execution.results = work::keep_results(job, slot, &results)?;
+        execution.trouble.extend(work::keep(job, slot, execution.exit));
         execution.trouble.extend(work::remove(slot));
         if slot.keep_work {
             execution.trouble.push(container.keep_alive());

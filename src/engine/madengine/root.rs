@@ -28,10 +28,11 @@ pub(super) fn make(job: &Job, spec: &MadengineSpec, slot: &Slot) -> Result<bool>
     copy(job, spec, slot).with_context(|| format!("cannot copy {}", spec.root.display()))?;
     write_json(&root, "models.json", &json!([entry(job, spec, slot)]))?;
     write_json(&root, CONTEXT, &Value::Object(context(job, spec, slot)))?;
+    let scripts = root.join(job.script_dir.strip_prefix(&spec.root).unwrap_or(&job.script_dir));
+    work::edit(job, &scripts)?;
     let mut stale = false;
     if let Some(name) = &job.results_csv {
-        let scripts = job.script_dir.strip_prefix(&spec.root).unwrap_or(&job.script_dir);
-        for path in [root.join(name), root.join(scripts).join(name)] {
+        for path in [root.join(name), scripts.join(name)] {
             if path.exists() {
                 fs::remove_file(&path)
                     .with_context(|| format!("cannot remove the stale {}", path.display()))?;
