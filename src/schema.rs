@@ -28,6 +28,10 @@ pub enum Document {
     Report,
     /// `mad history --json`.
     History,
+    /// `mad history --tuning --json`.
+    TuningHistory,
+    /// `mad report --format json` of a search.
+    TuningReport,
     /// `slurm-<n>/note.json`.
     SlurmJob,
     /// `sweep.json`.
@@ -44,7 +48,7 @@ pub enum Document {
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 16] = [
+    pub const ALL: [Document; 18] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -55,6 +59,8 @@ impl Document {
         Document::Manifest,
         Document::Report,
         Document::History,
+        Document::TuningHistory,
+        Document::TuningReport,
         Document::SlurmJob,
         Document::Sweep,
         Document::SweepReport,
@@ -76,6 +82,8 @@ impl Document {
             Document::Manifest => "manifest",
             Document::Report => "report",
             Document::History => "history",
+            Document::TuningHistory => "tuning-history",
+            Document::TuningReport => "tuning-report",
             Document::SlurmJob => "slurm-job",
             Document::Sweep => "sweep",
             Document::SweepReport => "sweep-report",
@@ -99,6 +107,8 @@ pub fn text(document: Document) -> String {
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
         Document::History => schema_for!(crate::history::HistoryReport),
+        Document::TuningHistory => schema_for!(crate::history::TuningHistory),
+        Document::TuningReport => schema_for!(crate::tune::TuningReport),
         Document::SlurmJob => schema_for!(crate::engine::slurm::JobNote),
         Document::Sweep => schema_for!(crate::sweep::SweepRecord),
         Document::SweepReport => schema_for!(crate::sweep::Synthesis),

@@ -27,4 +27,5 @@ pub use picture::{html, svg};
 pub use read::{Collective, CommunicationLog, Format};
 pub use rules::{Bottleneck, Rule, RuleCheck};
 pub use source::{LeftOut, Source};
+pub(crate) use text::shortened as kernel_name;
 pub use text::text;

@@ -168,7 +168,7 @@ pub(super) fn duration(s: f64) -> String {
 }
 
 /// A name without control characters that fits into a column.
-pub(super) fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     if name.chars().count() <= NAME {
         return name.chars().map(clean).collect();

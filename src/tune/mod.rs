@@ -1,7 +1,8 @@
 //! Levers → Candidates → measured, verified, recommended.
 //!
 //! [`propose`] chooses what is tried, and [`apply`] lays it over a Job. A [`Search`] goes from one
-//! [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and [`read`] get back; a
+//! [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and [`read`] get back. A
+//! [`TuningReport`] is what it says; [`text`], [`markdown`] and [`html`] are forms of that, and a
 //! [`patch`] is what the user may make of it.
 
 mod args;
@@ -15,6 +16,7 @@ mod overlap;
 mod patch;
 mod propose;
 mod record;
+mod report;
 mod search;
 mod trust;
 
@@ -28,6 +30,11 @@ pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,
 };
+pub use report::{
+    NextStep, Recommended, TUNING_REPORT_SCHEMA, TuningConclusion, TuningReport, TuningRow,
+    context, html, markdown, text,
+};
+pub(crate) use report::{interval, signed, words};
 pub use search::{Request, Search};
 
 #[cfg(test)]

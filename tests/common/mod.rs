@@ -8,6 +8,7 @@ mod hostile;
 mod past;
 mod process;
 mod read;
+pub mod tuned;
 
 use std::fs;
 use std::path::{Path, PathBuf};
