@@ -206,11 +206,9 @@ fn another_answer_is_refused() {
     search(&fixture, &[]).run().exits(0);
     let found = record(&fixture);
     assert_eq!(recommended(&found), ["BATCH=2"]);
-    for value in ["fp8", "int8"] {
-        let refused = candidate(&found, "PRECISION", value);
-        assert_eq!((&refused["status"], &refused["comparison"]), (&json!("skipped"), &Value::Null));
-        assert!(because(&refused).contains("--allow-numerics"), "{refused:#}");
-    }
+    let refused = candidate(&found, "PRECISION", "fp8");
+    assert_eq!((&refused["status"], &refused["comparison"]), (&json!("skipped"), &Value::Null));
+    assert!(because(&refused).contains("--allow-numerics"), "{refused:#}");
     // Unless the user says so.
     search(&fixture, &["--allow-numerics"]).run().exits(0);
     assert!(recommended(&record(&fixture)).contains(&"PRECISION=int8".to_owned()));
@@ -437,4 +435,65 @@ fn one_document_on_standard_output() {
     assert_eq!(ran.json()["recommendation"], Value::Null);
     let quiet = fixture.mad(&["-q", "tune-search", "decode"]).run().exits(0);
     assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn a_plan_runs_nothing_and_says_how_by_hand() {
+    let mut precision = env("PRECISION", &["fp8"]);
+    precision["numerics"] = true.into();
+    let fixture = fixture(&[env("BATCH", &["2", "4"]), precision]);
+    let ran = search(&fixture, &["--plan"]).run().exits(0);
+    for text in
+        ["BATCH=2", "BATCH=4", "'{\"docker_env_vars\":{\"BATCH\":\"4\"}}'", "--allow-numerics"]
+    {
+        assert!(ran.stdout.contains(text), "{text}: {}", ran.said());
+    }
+    assert!(!fixture.path("count").exists() && !fixture.path("mad/tunings").exists());
+    let plan = fixture.mad(&["--json", "tune-search", "decode", "--plan"]).run().exits(0).json();
+    let commands = plan["candidates"][1]["commands"].as_array().expect("commands").clone();
+    // As it says, so it is.
+    let line = commands.last().expect("a command").as_str().expect("a line").to_owned();
+    let words = shell_words::split(&line).expect("words");
+    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+    fixture.mad(&words).run().exits(0);
+    assert_eq!(fixture.rows()[0].get("performance"), "200");
+}
+
+#[test]
+fn what_is_for_another_host_is_planned() {
+    let extra = json!({ "n_gpus": "8", "tune": { "levers": [env("BATCH", &["2"])] } });
+    let fixture = with(SCRIPT, extra);
+    let ran = search(&fixture, &[]).run().exits(1);
+    assert!(ran.stdout.contains("decode cannot run here: needs 8"), "{}", ran.said());
+    assert!(ran.stdout.contains("BATCH=2") && ran.stderr.contains("nothing was measured"));
+    search(&fixture, &["--require-gpu"]).run().exits(3);
+    search(&fixture, &["--plan"]).run().exits(0);
+    assert!(!fixture.path("count").exists());
+}
+
+#[test]
+fn the_recommendation_is_a_patch_and_nothing_is_edited() {
+    let argument = json!({ "name": "--batch", "kind": "arg", "values": ["2"] });
+    let script = r#"n=100; for word; do [ "$word" != 2 ] || n=150; done
+        [ "${THREADS:-1}" != 2 ] || n=$((n * 2)); echo "performance: $n tokens_per_second""#;
+    let tune = json!({ "tune": { "levers": [argument, env("THREADS", &["2"])] } });
+    let fixture = with(script, tune);
+    let before =
+        [fixture.text("catalog/models.json"), fixture.text("catalog/scripts/decode/run.sh")];
+    search(&fixture, &["--write-patch", "best.patch"]).run().exits(0).says(&["best.patch"]);
+    let after =
+        [fixture.text("catalog/models.json"), fixture.text("catalog/scripts/decode/run.sh")];
+    assert_eq!(before, after);
+    assert_eq!(recommended(&record(&fixture)), ["--batch=2", "THREADS=2"]);
+    let applied = std::process::Command::new("git")
+        .current_dir(fixture.root())
+        .args(["apply", "../best.patch"])
+        .status();
+    assert!(applied.expect("git starts").success());
+    fixture.mad(&["benchmark", "decode"]).run().exits(0);
+    assert_eq!(fixture.rows()[0].get("performance"), "300");
+    // What is set now is no candidate any more.
+    search(&fixture, &["--write-patch", "next.patch"]).run();
+    assert!(!fixture.path("next.patch").exists());
+    search(&fixture, &["--write-patch", "no/where.patch"]).run().exits(4);
 }

@@ -111,6 +111,32 @@ pub(crate) fn replace(
     }
 }
 
+/// Adds a key with text behind another one in JSON, written as that is. All other bytes stay.
+///
+/// # Errors
+/// When there is no single value at `path`.
+pub(crate) fn insert_json(
+    text: &str,
+    path: &str,
+    key: &str,
+    value: &str,
+) -> Result<String, Missing> {
+    let tree = Format::Json.parse(text).map_err(Missing::Unreadable)?;
+    let (_, span) = path::find(&tree, path)?;
+    let before = path.rsplit('.').next().unwrap_or_default();
+    let name = json::quoted(before);
+    let at = text[..span.start].rfind(&name).unwrap_or(span.start);
+    let blank = &text[text[..at].trim_end().len()..at];
+    let colon = &text[at + name.len().min(span.start - at)..span.start];
+    let (key, value) = (json::quoted(key), json::quoted(value));
+    let added = format!(",{blank}{key}{colon}{value}");
+    let edited = format!("{}{added}{}", &text[..span.end], &text[span.end..]);
+    match Format::Json.parse(&edited) {
+        Ok(_) => Ok(edited),
+        Err(why) => Err(Missing::Unfit(why)),
+    }
+}
+
 /// `value` as it is written in the place of `old`, which stands there as `was`; and what it is.
 fn written(
     format: Format,

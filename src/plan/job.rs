@@ -494,7 +494,7 @@ impl Planner<'_> {
 }
 
 /// Directory and file name of what is run: the script, or `run.sh` of a directory.
-pub(super) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
+pub(crate) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
     let path = root.join(script);
     let is_file = path
         .extension()

@@ -15,6 +15,7 @@ use std::path::Path;
 pub use container::{ContainerSpec, Hook};
 pub use gate::Skip;
 pub use images::{Build, Existing, ImageSource};
+pub(crate) use job::script_file;
 pub use job::{Edit, Job};
 pub(crate) use madengine::container_name;
 pub use madengine::{MadengineSpec, Target};

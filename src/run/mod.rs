@@ -257,6 +257,14 @@ impl<'a> Session<'a> {
         Ok(Session { retries, resumed: again, _hold: hold, ..session })
     }
 
+    /// Whether this version, on this machine, can go on with what was begun in the directory.
+    ///
+    /// # Errors
+    /// When it was begun by another version or on another machine.
+    pub fn check_origin(&self) -> Result<()> {
+        resume::check(&self.dir, self.planner.machine)
+    }
+
     /// The same Run for one entry that the scheduler has leased its part of the machine for,
     /// planned by `planner`. `cell` keys its records instead of the entry's id.
     pub fn granted(&self, planner: Planner<'a>, grant: Grant, cell: Option<String>) -> Session<'a> {

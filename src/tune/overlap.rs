@@ -27,3 +27,41 @@ pub(super) fn fit(a: &Candidate, b: &Candidate) -> bool {
     let same = |change: &Change| b.changes.iter().any(|other| same_lever(change, other));
     conflict(a, b).is_none() && !a.changes.iter().any(same)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalog::LeverKind;
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let change = ("[ABC]", prop_oneof![Just(LeverKind::Env), Just(LeverKind::Arg)], "[1-9]");
+        let change = change.prop_map(|(lever, kind, value)| Change {
+            lever,
+            kind,
+            file: None,
+            value,
+            was: None,
+            keep: Vec::new(),
+        });
+        // As all lists of changes here: each lever once.
+        proptest::collection::vec(change, 0..6)
+            .prop_map(|all| all.iter().fold(Vec::new(), |base, c| merged(&base, &[c.clone()])))
+    }
+
+    proptest! {
+        #[test]
+        fn the_later_value_holds_and_nothing_else_changes(base in changes(), more in changes()) {
+            let all = merged(&base, &more);
+            for (i, a) in all.iter().enumerate() {
+                prop_assert!(!all[i + 1..].iter().any(|b| same_lever(a, b)), "{:?} twice", a);
+            }
+            prop_assert!(more.iter().all(|c| all.contains(c)));
+            let untouched = |c: &&Change| !more.iter().any(|m| same_lever(c, m));
+            prop_assert!(base.iter().filter(untouched).all(|c| all.contains(c)));
+            prop_assert!(all.iter().all(|c| base.contains(c) || more.contains(c)));
+            prop_assert_eq!(merged(&all, &more), all);
+        }
+    }
+}

@@ -171,3 +171,84 @@ pub(super) fn change(metric: &MetricComparison) -> String {
         _ => "too few executions to tell".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(name: &str, outcome: Outcome, change: f64, interval: (f64, f64)) -> MetricComparison {
+        MetricComparison {
+            key: name.to_owned(),
+            metric: name.to_owned(),
+            direction: Direction::Higher,
+            gated: true,
+            outcome,
+            base: 1.0,
+            candidate: 1.0 + change,
+            change: Some(change),
+            interval: Some(interval),
+            min_effect: 0.02,
+            pairs: 8,
+            spread: Some(0.01),
+            settle: None,
+        }
+    }
+
+    fn against(metrics: &[MetricComparison], tune: Option<&Tune>, numerics: bool) -> Vec<String> {
+        let target = TargetMetric {
+            key: "qps".to_owned(),
+            metric: "qps".to_owned(),
+            direction: Direction::Higher,
+        };
+        let judge = Judge { target: &target, tune, machine_class: "cpu", allow_numerics: false };
+        let comparison =
+            EntryComparison { metrics: metrics.to_vec(), ..EntryComparison::default() };
+        let mut found = judge.objections(&comparison, &[], numerics);
+        // There are no records in these tests.
+        found.retain(|o| !o.contains("executions of each side"));
+        found
+    }
+
+    fn gain() -> MetricComparison {
+        metric("qps", Outcome::Faster, 0.1, (0.08, 0.12))
+    }
+
+    #[test]
+    fn a_clear_gain_without_a_word_against_it() {
+        assert_eq!(against(&[gain()], None, false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_that_speaks_against_it_is_said() {
+        let noise = metric("qps", Outcome::Undecided, 0.05, (-0.1, 0.2));
+        let slower = metric("other", Outcome::Slower, -0.1, (-0.12, -0.08));
+        let found = against(&[noise, slower], None, true);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].starts_with("within noise: +5.0 % (-10.0 % … +20.0 %)"), "{found:?}");
+        assert!(found[1].contains("other is worse"), "{found:?}");
+        assert!(found[2].contains("--allow-numerics"), "{found:?}");
+        let hopeless = metric("qps", Outcome::Undecided, -0.01, (-0.03, 0.01));
+        assert!(against(&[hopeless], None, false)[0].contains("no gain of 2.0 % or more"));
+        assert!(against(&[], None, false)[0].contains("does not report qps"));
+    }
+
+    #[test]
+    fn accuracy_counts_as_lost_until_it_is_shown_to_be_kept() {
+        let tune = Tune { accuracy: Some("top1".to_owned()), ..Tune::default() };
+        let with = |outcome, change, interval| {
+            against(&[gain(), metric("top1", outcome, change, interval)], Some(&tune), true)
+        };
+        assert_eq!(with(Outcome::Same, 0.0, (0.0, 0.0)), Vec::<String>::new());
+        assert_eq!(with(Outcome::Faster, 0.1, (0.09, 0.11)), Vec::<String>::new());
+        // Worse by less than is tolerated, for certain.
+        assert_eq!(with(Outcome::Slower, -0.005, (-0.006, -0.004)), Vec::<String>::new());
+        for (outcome, change, interval) in
+            [(Outcome::Slower, -0.2, (-0.21, -0.19)), (Outcome::Undecided, 0.0, (-0.05, 0.05))]
+        {
+            let found = with(outcome, change, interval);
+            assert!(found[0].starts_with("a different answer: top1"), "{found:?}");
+        }
+        let silent = against(&[gain()], Some(&tune), false);
+        assert!(silent[0].contains("does not report top1"), "{silent:?}");
+    }
+}

@@ -16,8 +16,8 @@ pub use request::Request;
 
 use super::trust::Judge;
 use super::{
-    Baseline, Candidate, Change, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA, Trust,
-    Tuning, apply, interim, metric,
+    Baseline, Candidate, Change, Choice, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA,
+    Trust, Tuning, apply, metric, propose,
 };
 use crate::compare::{Stop, seed_of};
 use crate::plan::Job;
@@ -99,6 +99,7 @@ impl<'s, 'a> Search<'s, 'a> {
         request: Request,
         tuning: Tuning,
     ) -> Result<Self> {
+        session.check_origin()?;
         let run = &tuning.run;
         ensure!(tuning.phase != Phase::Done, "the search {run} is done: begin another one");
         let mut differ = Vec::new();
@@ -154,7 +155,7 @@ impl<'s, 'a> Search<'s, 'a> {
                 Phase::Verify | Phase::Done => self.verify(),
             };
             // What the user ended has not failed.
-            if self.session.cancel.is_cancelled() {
+            if self.session.cancel.is_cancelled() && self.tuning.phase != Phase::Done {
                 self.tuning.stopped = Some(Stop::Interrupted);
                 self.tuning.failure = None;
             }
@@ -276,21 +277,18 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Chooses what is tried.
     fn propose(&mut self) -> Result<()> {
-        let diagnosis = self.tuning.diagnosis.as_ref().and_then(|d| d.diagnosis.as_ref());
-        self.tuning.candidates = interim::propose(
-            self.session.planner.catalog,
-            &self.job,
-            diagnosis,
-            self.request.candidates,
-        );
-        for candidate in &mut self.tuning.candidates {
-            if candidate.numerics && !self.request.numerics_allowed(&self.job.model) {
-                candidate.status = Status::Skipped;
-                let why = "it may change the answer: the entry names no metric that shows it \
-                           (`tune.accuracy`), and --allow-numerics was not given";
-                candidate.trust = Some(untrusted(vec![why.to_owned()]));
-            }
-        }
+        let catalog = self.session.planner.catalog;
+        let found = self.tuning.diagnosis.as_ref();
+        self.tuning.candidates = propose(&Choice {
+            catalog,
+            job: &self.job,
+            stack: detect(catalog, &self.job.model).stack,
+            diagnosis: found.and_then(|d| d.diagnosis.as_ref()),
+            learned: &|_, _, _| None,
+            most: self.request.candidates,
+            allow_numerics: self.request.numerics_allowed(&self.job.model),
+            on_paper: false,
+        })?;
         let waiting = self.waiting().len();
         if waiting == 0 {
             self.tuning.phase = Phase::Done;

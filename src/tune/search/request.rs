@@ -75,7 +75,7 @@ impl Request {
     }
 
     /// Whether what may change the answer of `model` is tried.
-    pub(super) fn numerics_allowed(&self, model: &Model) -> bool {
+    pub(crate) fn numerics_allowed(&self, model: &Model) -> bool {
         let accuracy = model.entry().tune.as_ref().and_then(|tune| tune.accuracy.as_ref());
         self.allow_numerics || accuracy.is_some()
     }

@@ -1,6 +1,9 @@
 //! `mad tune-search` and `mad tune`.
 
-use std::path::PathBuf;
+mod plan;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -11,11 +14,12 @@ use crate::catalog::{Model, split_commas};
 use crate::compare::Stop;
 use crate::engine::Cancel;
 use crate::options::{Context, RunOptions};
-use crate::plan::{Job, Plan, Planner};
+use crate::plan::{Job, Planner};
 use crate::profile::tool::{Registry, default_tool};
 use crate::record::{self, RunDir};
 use crate::run::Session;
 use crate::tune::{self, Goal, Phase, Request, Search, Strategy, Tuning};
+use crate::validate::Validator;
 
 /// Find a better configuration of an entry: profile once, try one change at a time, measure
 /// what looks better afresh.
@@ -101,6 +105,9 @@ struct Common {
     /// Order of the executions, to repeat an earlier one
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Write what is recommended as a patch of the catalog's files; applying it is yours
+    #[arg(long, value_name = "FILE")]
+    write_patch: Option<PathBuf>,
     /// Go on with this search (its id): what is finished stays
     #[arg(long, value_name = "RUN", conflicts_with = "seed")]
     resume: Option<String>,
@@ -134,6 +141,11 @@ impl Common {
         if let Some(trace) = self.trace.as_ref().filter(|trace| !trace.exists()) {
             bail!("--trace {}: there is no such file or directory", trace.display());
         }
+        if let Some(path) = &self.write_patch {
+            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+            let is_there = dir.is_none_or(|dir| dir.is_dir()) && !path.is_dir();
+            ensure!(is_there, "--write-patch {}: no file can be there", path.display());
+        }
         let (planner, tools) = match self.planner(global)? {
             Ok(found) => found,
             Err(exit) => return Ok(exit),
@@ -143,17 +155,29 @@ impl Common {
         if !global.quiet {
             request.notes.iter().for_each(|note| eprintln!("note: {note}"));
         }
-        let job = match self.job(global, &planner, &model)? {
+        let job = match self.job(&planner, &model)? {
             Ok(job) => job,
             Err(exit) => return Ok(exit),
         };
+        let skip = planner.gate(&model);
+        if options.plan || skip.is_some() {
+            let why = skip.as_ref().map(ToString::to_string);
+            plan::print_plan(global, &planner, &job, &request, &|_, _, _| None, why.as_deref())?;
+            return Ok(match skip {
+                Some(skip) if !options.plan => {
+                    eprintln!("error: nothing was measured: {skip}");
+                    match planner.demanded(&skip) {
+                        Some(_) => Exit::RunFailed,
+                        None => Exit::Findings,
+                    }
+                }
+                _ => Exit::Ok,
+            });
+        }
         let left = match &self.resume {
             Some(run) => Some(self.left(run)?),
             None => None,
         };
-        if options.plan {
-            bail!("--plan is to come");
-        }
         if left.is_none() && !global.quiet {
             self.hint(&model);
         }
@@ -162,11 +186,15 @@ impl Common {
         let run = left.as_ref().map_or_else(record::run_id, |tuning| tuning.run.clone());
         let dir = RunDir::open_tuning(&options.run_dir, &run)?;
         let session = Session::of_comparison(dir, planner, cancel, false)?;
+        let as_it_is = job.clone();
         let search = match left {
             Some(tuning) => Search::resume(&session, job, request, tuning)?,
             None => Search::begin(&session, job, request)?,
         };
         let done = search.run()?;
+        if let Some(path) = &self.write_patch {
+            write_patch(path, &session.planner, &as_it_is, &done, global.quiet)?;
+        }
         self.finish(global, &session, &done)
     }
 
@@ -233,20 +261,20 @@ impl Common {
         })
     }
 
-    /// What would run; why nothing does, otherwise.
-    fn job(&self, _: &Global, planner: &Planner<'_>, model: &Model) -> Result<Result<Job, Exit>> {
-        let jobs = match planner.plan(model) {
-            Plan::Run(jobs) => jobs,
-            Plan::Impossible(why) => {
+    /// What would run, whether or not it can run here; why nothing would, otherwise.
+    fn job(&self, planner: &Planner<'_>, model: &Model) -> Result<Result<Job, Exit>> {
+        let found = Validator::new(planner.catalog).model(model);
+        let errors: Vec<String> =
+            found.iter().filter(|d| d.is_error()).map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            eprintln!("error: {} is not valid:\n{}", model.id(), errors.join("\n"));
+            return Ok(Err(Exit::RunFailed));
+        }
+        let jobs = match planner.jobs(model) {
+            Ok(jobs) => jobs,
+            Err(why) => {
                 eprintln!("error: {}: {why}", model.id());
                 return Ok(Err(Exit::NoMatch));
-            }
-            Plan::Skip(skip) => {
-                eprintln!("error: {}: {skip}", model.id());
-                return Ok(Err(match planner.demanded(&skip) {
-                    Some(_) => Exit::RunFailed,
-                    None => Exit::Findings,
-                }));
             }
         };
         match &jobs[..] {
@@ -277,7 +305,12 @@ impl Common {
         let dir = tune::directory(&self.options.run_dir);
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         let all = entries.filter_map(|e| tune::read(&e.path().join(tune::TUNING_FILE)).ok());
-        let open = all.filter(|t| t.model == model.id() && t.phase != Phase::Done);
+        let open = all.filter(|t| {
+            let ended = t.phase != Phase::Done && t.failure.is_none();
+            // One that goes on is held.
+            let free = || Ok(RunDir::open_tuning(&self.options.run_dir, &t.run)?.hold()?);
+            ended && t.model == model.id() && (free() as Result<File>).is_ok()
+        });
         if let Some(left) = open.max_by(|a, b| a.started.cmp(&b.started)) {
             eprintln!(
                 "note: a search of {} ended early, on {}: --resume {} goes on with it",
@@ -322,6 +355,33 @@ impl Common {
             None => Exit::Ok,
         })
     }
+}
+
+/// Writes what is recommended as a patch, and says what is not in it.
+fn write_patch(
+    path: &Path,
+    planner: &Planner<'_>,
+    job: &Job,
+    done: &Tuning,
+    quiet: bool,
+) -> Result<()> {
+    let Some(best) = &done.recommendation else {
+        eprintln!("note: nothing is recommended: {} is not written", path.display());
+        return Ok(());
+    };
+    let patch = tune::patch(planner, job, &best.changes)?;
+    for remark in &patch.remarks {
+        eprintln!("note: {remark}");
+    }
+    if patch.diff.is_empty() {
+        eprintln!("note: there is nothing to patch: {} is not written", path.display());
+        return Ok(());
+    }
+    record::write_atomically(path, patch.diff.as_bytes())?;
+    if !quiet {
+        eprintln!("note: {} has the patch: `git apply` makes the change", path.display());
+    }
+    Ok(())
 }
 
 /// Takes the names of `tools` out of a context: what they are attached to is no measurement.
