@@ -254,10 +254,10 @@ fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
     ]
 }
 
-/// What the candidate is to act on, or what was found at all.
+/// What was found to hold the entry back, or what the candidate is to act on.
 fn bottleneck(tuning: &Tuning, candidate: &Candidate) -> Bottleneck {
     let found = || tuning.diagnosis.as_ref()?.diagnosis.as_ref().map(|d| d.bottleneck);
-    candidate.target.or_else(found).unwrap_or(Bottleneck::Unknown)
+    found().or(candidate.target).unwrap_or(Bottleneck::Unknown)
 }
 
 /// The word of a status in records, which the view of patterns knows.
