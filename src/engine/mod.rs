@@ -139,6 +139,8 @@ pub struct Slot {
     pub live_output: bool,
     /// Whether the private copy of the script's directory outlives the Execution.
     pub keep_work: bool,
+    /// Whether the container outlives it, and goes on.
+    pub keep_container: bool,
 }
 
 impl Slot {

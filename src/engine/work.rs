@@ -245,6 +245,7 @@ mod tests {
                 cores: Vec::new(),
                 live_output: false,
                 keep_work: false,
+                keep_container: false,
             };
             fill(&job, &Prepared::default(), &slot, &Cancel::default()).unwrap();
             slot

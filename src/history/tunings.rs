@@ -171,17 +171,18 @@ impl Lessons {
         Lessons { patterns: patterns.into_iter().map(learned).collect(), notes, problems }
     }
 
-    /// What was found about setting `lever` to `value` against `bottleneck`, for entries built on
-    /// `stack` on machines of this class; none if that was never tried.
+    /// What was found about setting `lever` to `value` against `bottleneck` (none: not known), for
+    /// entries built on `stack` on machines of this class; none if that was never tried.
     pub fn learned(
         &self,
         lever: &str,
         value: &str,
-        bottleneck: Bottleneck,
+        bottleneck: Option<Bottleneck>,
         stack: &str,
         machine_class: &str,
     ) -> Option<Learned> {
-        let key = [lever, value, bottleneck.word(), stack, machine_class].map(str::to_owned);
+        let bottleneck = bottleneck.unwrap_or(Bottleneck::Unknown).word();
+        let key = [lever, value, bottleneck, stack, machine_class].map(str::to_owned);
         self.patterns.get(&key).copied()
     }
 }

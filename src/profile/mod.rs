@@ -21,7 +21,7 @@ mod trace;
 pub use diagnosis::{
     DeviceShare, Diagnosis, Gaps, GpuUse, Hotspot, KernelSums, KindShare, SCHEMA, diagnose,
 };
-pub use host::HostUse;
+pub use host::{CpuCounters, CpuFunction, HostUse};
 pub use kind::Kind;
 pub use picture::{html, svg};
 pub use read::{Collective, CommunicationLog, Format};

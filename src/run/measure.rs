@@ -349,6 +349,7 @@ impl Session<'_> {
             cores: grant.cores.clone(),
             live_output: options.live_output,
             keep_work: options.keep_alive,
+            keep_container: options.keep_alive,
         }
     }
 

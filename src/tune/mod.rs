@@ -1,9 +1,9 @@
 //! Levers → Candidates → measured, verified, recommended.
 //!
 //! [`propose`] chooses what is tried, and [`apply`] lays it over a Job. A [`Search`] goes from one
-//! [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and [`read`] get back. A
-//! [`TuningReport`] is what it says; [`text`], [`markdown`] and [`html`] are forms of that, and a
-//! [`patch`] is what the user may make of it.
+//! [`Phase`] to the next and leaves a [`Tuning`], which [`find`] and [`read`] get back; a
+//! [`patch`] is what the user may make of it. A [`TuningReport`] is what it says; [`text`],
+//! [`markdown`] and [`html`] are forms of that.
 
 mod args;
 mod change;

@@ -14,6 +14,7 @@ mod engine;
 mod images;
 mod lifetime;
 mod manifest;
+mod profile;
 mod registry;
 mod scripts;
 mod secrets;
@@ -120,6 +121,7 @@ const DOCKER: &[(&str, Test)] = tests! {
         a_killed_supervisor
         two_runs_of_one_entry_at_once;
     daemon: a_daemon_that_is_not_there;
+    profile: an_entry_is_profiled_once;
 };
 
 /// What needs root: daemons of a test's own, and other users.

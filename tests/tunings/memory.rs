@@ -52,7 +52,7 @@ fn searches_are_remembered() {
 fn what_was_learned_can_be_asked() {
     let lessons = lessons(&some_searches());
     let ask = |lever, value, bottleneck| {
-        lessons.learned(lever, value, bottleneck, "pytorch", "quiet-box")
+        lessons.learned(lever, value, Some(bottleneck), "pytorch", "quiet-box")
     };
     let batch = ask("BATCH", "32", Bottleneck::Launch).expect("something");
     assert_eq!((batch.tried, batch.gain), (3, 0.2));
@@ -72,8 +72,10 @@ fn what_was_learned_can_be_asked() {
     ] {
         assert_eq!(ask(lever, value, bottleneck), None, "{lever}={value}");
     }
-    assert_eq!(lessons.learned("BATCH", "32", Bottleneck::Launch, "vllm", "quiet-box"), None);
-    assert_eq!(lessons.learned("BATCH", "32", Bottleneck::Launch, "pytorch", "box"), None);
+    let launch = Some(Bottleneck::Launch);
+    assert_eq!(lessons.learned("BATCH", "32", launch, "vllm", "quiet-box"), None);
+    assert_eq!(lessons.learned("BATCH", "32", launch, "pytorch", "box"), None);
+    assert_eq!(lessons.learned("BATCH", "32", None, "pytorch", "quiet-box"), None);
 }
 
 #[test]

@@ -235,8 +235,12 @@ fn rows(tunings: &[TuningRows]) -> Rows {
 
 /// What the search found about one candidate.
 fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
+    // What looked better and was not measured afresh, or on top of others, says nothing yet of
+    // this change alone: neither that it helps nor that it does not.
+    let open = candidate.promising
+        && (candidate.verification.is_none() || !candidate.on_top_of.is_empty());
     let one = match &candidate.changes[..] {
-        [one] => Some(one),
+        [one] if !open => Some(one),
         _ => None,
     };
     let because = candidate.trust.as_ref().map(|trust| trust.because.join("; "));
@@ -254,10 +258,10 @@ fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
     ]
 }
 
-/// What the candidate is to act on, or what was found at all.
+/// What was found to hold the entry back, or what the candidate is to act on.
 fn bottleneck(tuning: &Tuning, candidate: &Candidate) -> Bottleneck {
     let found = || tuning.diagnosis.as_ref()?.diagnosis.as_ref().map(|d| d.bottleneck);
-    candidate.target.or_else(found).unwrap_or(Bottleneck::Unknown)
+    found().or(candidate.target).unwrap_or(Bottleneck::Unknown)
 }
 
 /// The word of a status in records, which the view of patterns knows.

@@ -1,5 +1,6 @@
 //! Tools that are attached to an execution: madengine's registry, and how it is applied.
 
+mod gpus;
 mod sampler;
 
 use std::collections::BTreeMap;
@@ -9,8 +10,9 @@ use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+pub use gpus::GpuSample;
 pub(super) use sampler::SCHEMA as SAMPLES_SCHEMA;
-pub use sampler::{GpuSample, Sample, Sampler, Samples};
+pub use sampler::{Sample, Sampler, Samples};
 
 use crate::catalog::{Count, Model};
 use crate::diagnostic::did_you_mean;
