@@ -390,7 +390,7 @@ fn it_goes_on_only_with_what_it_began_with() {
     running.signal("INT");
     let ran = running.wait().exits(3);
     assert!(
-        ran.stderr.contains("interrupted; go on with `mad tune-search decode --resume"),
+        ran.stderr.contains("interrupted; go on with `mad tune-search --tag decode --resume"),
         "{}",
         ran.said()
     );

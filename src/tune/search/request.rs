@@ -87,7 +87,6 @@ impl Request {
         machine_class: &str,
         (lever, value, bottleneck): (&str, &str, Option<Bottleneck>),
     ) -> Option<Learned> {
-        let bottleneck = bottleneck.unwrap_or(Bottleneck::Unknown);
         self.lessons.learned(lever, value, bottleneck, stack.word(), machine_class)
     }
 
@@ -102,14 +101,14 @@ impl Tuning {
     /// The command that goes on with the search, with the flags that it began with; of the
     /// context, which may hold secrets, it has no more than that there was one.
     pub fn resume_command(&self) -> String {
-        let mut words: Vec<String> = match self.strategy {
-            Strategy::Search => ["mad", "tune-search"].map(str::to_owned).to_vec(),
-            Strategy::Greedy => ["mad", "tune"].map(str::to_owned).to_vec(),
-            Strategy::Halving => {
-                ["mad", "tune", "--strategy", "halving"].map(str::to_owned).to_vec()
-            }
+        let model = self.model.as_str();
+        let command: &[&str] = match self.strategy {
+            Strategy::Search => &["tune-search", "--tag", model],
+            Strategy::Greedy => &["tune", model],
+            Strategy::Halving => &["tune", model, "--strategy", "halving"],
         };
-        words.extend([self.model.clone(), "--resume".to_owned(), self.run.clone()]);
+        let all = [&["mad"], command, &["--resume", &self.run]].concat();
+        let mut words: Vec<String> = all.into_iter().map(str::to_owned).collect();
         for (flag, value) in &self.flags {
             words.push(format!("--{flag}"));
             match flag.as_str() {
