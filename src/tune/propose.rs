@@ -204,8 +204,10 @@ impl Choice<'_> {
             (None, Some(_)) => Hope::Doubtful,
             (None, None) => Hope::Open,
         };
-        let place = idea.mention.as_ref().and_then(|m| m.place.as_ref());
-        let read = place.map(|place| format!("{place} mentions it"));
+        let read = idea.mention.as_ref().map(|mention| match &mention.place {
+            Some(place) => format!("{place} mentions it"),
+            None => "it is among the entry's arguments".to_owned(),
+        });
         let because = Some(idea.because.clone()).filter(|because| !because.is_empty());
         let evidence = [learned.as_ref().map(said), because, idea.doubt.clone().or(read)];
         let evidence: Vec<String> = evidence.into_iter().flatten().collect();
