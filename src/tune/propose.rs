@@ -75,8 +75,10 @@ pub fn propose(of: &Choice<'_>) -> Result<Vec<Candidate>> {
     let all = levers::all(of.stack, catalogs)?;
     let (mut ranked, mut skipped) = (Vec::new(), Vec::new());
     let ideas = all.iter().filter_map(|(lever, from)| of.idea(lever, from, &texts));
-    // Levers that the diagnosis speaks for go before those that are only named.
-    let (first, second): (Vec<Idea>, Vec<Idea>) = ideas.partition(|idea| idea.target.is_some());
+    // Levers that the diagnosis speaks for, or nothing speaks against, go before the entry's that
+    // are for another bottleneck.
+    let fits = |idea: &Idea| idea.target.is_some() || idea.lever.targets.is_empty();
+    let (first, second): (Vec<Idea>, Vec<Idea>) = ideas.partition(fits);
     for (i, idea) in first.iter().chain(&second).enumerate() {
         match of.values(idea, &all) {
             Ok(candidates) => {
