@@ -10,7 +10,7 @@ mod record;
 
 pub use change::{apply, current};
 pub use patch::{Patch, by_hand, patch};
-pub use propose::{Choice, propose};
+pub use propose::{Choice, Memory, propose};
 pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,

@@ -13,6 +13,9 @@ use crate::profile::{Bottleneck, Diagnosis};
 use crate::regress::{count, percent};
 use crate::sweep::part;
 
+/// What earlier searches found about a lever, a value of it, and the bottleneck.
+pub type Memory<'a> = dyn Fn(&str, &str, Option<Bottleneck>) -> Option<Learned> + 'a;
+
 /// What candidates are chosen from.
 #[derive(Clone, Copy)]
 pub struct Choice<'a> {
@@ -25,8 +28,8 @@ pub struct Choice<'a> {
     /// What holds it back, if that is known; without, only levers of the entry and of `mad.toml`
     /// are tried.
     pub diagnosis: Option<&'a Diagnosis>,
-    /// What earlier searches found about a lever, a value of it, and the bottleneck.
-    pub learned: &'a dyn Fn(&str, &str, Option<Bottleneck>) -> Option<Learned>,
+    /// What earlier searches found.
+    pub learned: &'a Memory<'a>,
     /// Candidates to be measured.
     pub most: usize,
     /// Whether levers that may change the answer are measured.

@@ -208,7 +208,7 @@ fn lines(candidates: &[Candidate]) -> String {
     candidates.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-const NOTHING: &dyn Fn(&str, &str, Option<Bottleneck>) -> Option<Learned> = &|_, _, _| None;
+const NOTHING: &Memory<'static> = &|_, _, _| None;
 
 fn proposed<'a>(
     fixture: &Fixture,
