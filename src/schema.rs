@@ -38,11 +38,13 @@ pub enum Document {
     Diagnosis,
     /// `comparison.json`, and `mad compare --json`.
     Comparison,
+    /// `tuning.json`, and `mad tune-search --json`.
+    Tuning,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 15] = [
+    pub const ALL: [Document; 16] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -58,6 +60,7 @@ impl Document {
         Document::SweepReport,
         Document::Diagnosis,
         Document::Comparison,
+        Document::Tuning,
     ];
 
     /// Its word on the command line and in file names.
@@ -78,6 +81,7 @@ impl Document {
             Document::SweepReport => "sweep-report",
             Document::Diagnosis => "diagnosis",
             Document::Comparison => "comparison",
+            Document::Tuning => "tuning",
         }
     }
 }
@@ -100,6 +104,7 @@ pub fn text(document: Document) -> String {
         Document::SweepReport => schema_for!(crate::sweep::Synthesis),
         Document::Diagnosis => schema_for!(crate::profile::Diagnosis),
         Document::Comparison => schema_for!(crate::compare::Comparison),
+        Document::Tuning => schema_for!(crate::tune::Tuning),
     };
     format!("{:#}\n", schema.to_value())
 }

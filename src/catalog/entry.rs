@@ -167,6 +167,12 @@ pub struct KnownRegression {
 pub struct Tune {
     /// Single changes worth trying.
     pub levers: Vec<Lever>,
+    /// The metric that shows whether the answer is still right. A change that makes it worse
+    /// is not recommended, and one that may change the answer only with it.
+    pub accuracy: Option<String>,
+    /// Relative loss of it that is none (default 0.01 = 1 %).
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub accuracy_tolerance: Option<f64>,
 }
 
 /// One thing that can be changed.

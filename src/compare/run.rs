@@ -26,8 +26,19 @@ pub struct Settings {
     pub budget: Option<Duration>,
     /// Share of comparisons of equal sides in which any metric may be called different.
     pub false_alarms: f64,
+    /// Metrics that count whatever their entry says.
+    pub watched: Vec<Watched>,
     /// Whether to tell on standard error what is being done.
     pub progress: bool,
+}
+
+/// A metric with a smallest effect of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// Its key, or its unit word.
+    pub metric: String,
+    /// Relative change that nobody needs to hear of.
+    pub min_effect: f64,
 }
 
 /// The two sides of a comparison.
@@ -83,7 +94,7 @@ pub fn compare(
                 Ok(jobs) => {
                     say(format!("{id}: making both sides ready"));
                     let config = &sides.candidate.catalog.config;
-                    Subject::prepare([&sessions[0], &sessions[1]], jobs, order, config)
+                    Subject::prepare([&sessions[0], &sessions[1]], jobs, &id, order, config)
                         .map_err(EntryComparison::failed)
                 }
             };
@@ -125,7 +136,7 @@ pub fn compare(
         stopped = Some(Stop::Interrupted);
     }
     let finished = |slot: Result<Subject<'_, '_>, EntryComparison>| match slot {
-        Ok(subject) => subject.finish(settings),
+        Ok(subject) => subject.finish(settings).0,
         Err(entry) => entry,
     };
     let entries = slots.into_iter().map(finished).collect();

@@ -382,6 +382,15 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Writes the rows of a Measurement that belongs to no Run to a file of their own.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_rows(&self, job: &Job, measurement: &Measurement, path: &Path) -> Result<()> {
+        let rows = rows::of_measurement(&self.planner, job, measurement, None);
+        write_rows(path, rows.iter().map(|(row, _)| row))
+    }
+
     /// Appends rows to perf.csv, once in this Run for what is called `once`, and writes those
     /// of a Cell to a file of its own.
     fn put_rows(&self, key: &str, once: &str, rows: &[Row]) -> Result<()> {

@@ -88,6 +88,17 @@ pub enum Strategy {
     Halving,
 }
 
+impl Strategy {
+    /// Its word, as in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Strategy::Search => "search",
+            Strategy::Greedy => "greedy",
+            Strategy::Halving => "halving",
+        }
+    }
+}
+
 /// What a search does next.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
