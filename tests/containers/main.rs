@@ -17,6 +17,7 @@ mod manifest;
 mod registry;
 mod scripts;
 mod secrets;
+mod tune;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -120,6 +121,7 @@ const DOCKER: &[(&str, Test)] = tests! {
         a_killed_supervisor
         two_runs_of_one_entry_at_once;
     daemon: a_daemon_that_is_not_there;
+    tune: a_lever_reaches_the_container;
 };
 
 /// What needs root: daemons of a test's own, and other users.
