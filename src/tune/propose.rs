@@ -80,7 +80,8 @@ pub fn propose(of: &Choice<'_>) -> Result<Vec<Candidate>> {
     let ideas = all.iter().filter_map(|(lever, from)| of.idea(lever, from, &texts));
     // Levers that the diagnosis speaks for, or nothing speaks against, go before the entry's that
     // are for another bottleneck.
-    let fits = |idea: &Idea| idea.target.is_some() || idea.lever.targets.is_empty();
+    let open = of.found().is_none();
+    let fits = |idea: &Idea| open || idea.target.is_some() || idea.lever.targets.is_empty();
     let (first, second): (Vec<Idea>, Vec<Idea>) = ideas.partition(fits);
     for (i, idea) in first.iter().chain(&second).enumerate() {
         match of.values(idea, &all) {
@@ -110,8 +111,13 @@ pub fn propose(of: &Choice<'_>) -> Result<Vec<Candidate>> {
 }
 
 impl Choice<'_> {
+    /// A diagnosis that says something.
+    fn found(&self) -> Option<&Diagnosis> {
+        self.diagnosis.filter(|d| d.bottleneck != Bottleneck::Unknown)
+    }
+
     fn idea(&self, lever: &Lever, from: &str, texts: &Texts) -> Option<Idea> {
-        let found = self.diagnosis.filter(|d| d.bottleneck != Bottleneck::Unknown);
+        let found = self.found();
         let mention = texts.mention(lever);
         let named = from == "entry" || (from == "mad.toml" && found.is_none());
         let (target, because) = match found.and_then(|d| levers::evidence(d, lever)) {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::catalog::{Catalog, LeverKind};
 use crate::credentials::Credentials;
+use crate::engine::Slot;
 use crate::machine::Machine;
 use crate::options::{Context, EngineKind, RunOptions};
 use crate::plan::{Job, Planner};
@@ -25,7 +26,7 @@ impl Fixture {
     }
 
     /// The entry `x` with these keys on top.
-    fn entry(&self, extra: Value) {
+    pub(crate) fn entry(&self, extra: Value) {
         let mut entry = json!({
             "name": "x", "scripts": "scripts/x", "n_gpus": "0", "tags": ["cpu"], "args": "--a 1",
         });
@@ -56,7 +57,8 @@ impl Fixture {
         Planner::for_process(catalog, machine, options, Context(context), Credentials::default())
     }
 
-    fn planned(&self, engine: EngineKind, context: Value) -> Job {
+    /// The Job of `x` as this engine runs it.
+    pub(crate) fn planned(&self, engine: EngineKind, context: Value) -> Job {
         let options = RunOptions { engine: Some(engine), ..RunOptions::default() };
         let planner = self.planner(options, context);
         planner.variants(&planner.catalog.models[0]).unwrap().remove(0)
@@ -67,12 +69,27 @@ impl Fixture {
         apply(&self.planned(EngineKind::Host, json!({})), changes, &self.root()).unwrap()
     }
 
+    /// Where an Execution of it may write.
+    pub(crate) fn slot(&self, dir: &str) -> Slot {
+        Slot {
+            dir: self.root().join(dir),
+            run: "r".to_owned(),
+            cache: self.root().join("cache"),
+            executions: (1, 1),
+            running: self.root().join("running"),
+            gpus: Vec::new(),
+            cores: Vec::new(),
+            live_output: false,
+            keep_work: false,
+        }
+    }
+
     fn refused(&self, job: &Job, change: Change) -> String {
         format!("{:#}", apply(job, &[change], &self.root()).unwrap_err())
     }
 }
 
-fn change(kind: LeverKind, lever: &str, value: &str) -> Change {
+pub(crate) fn change(kind: LeverKind, lever: &str, value: &str) -> Change {
     Change {
         lever: lever.to_owned(),
         kind,
@@ -247,7 +264,7 @@ fn candidates_go_from_what_helped_to_what_did_not() {
         { "name": "MAD_UNREAD", "kind": "env", "values": ["1"] },
         { "name": "BATCH", "kind": "env", "values": ["8", "16", "32"], "targets": ["compute"] },
         { "name": "FIXED", "kind": "env", "values": ["4"] },
-        { "name": "--a", "kind": "arg", "values": ["1", "2"], "warmup": 1 },
+        { "name": "--a", "kind": "arg", "values": ["1", "2"], "targets": ["memory"] },
         { "name": "--other", "kind": "arg", "values": [""] },
         { "name": "train.workers", "kind": "config", "file": "*.yml", "values": ["2", "4", "x"] },
         { "name": "train.worker", "kind": "config", "file": "*.yml", "values": ["4"] },
@@ -272,7 +289,7 @@ fn candidates_go_from_what_helped_to_what_did_not() {
     }));
     // With a diagnosis, what acts on the bottleneck comes before what is only named.
     insta::assert_snapshot!(proposed(&fixture, context, Stack::Pytorch, |choice| {
-        (choice.most, choice.allow_numerics, choice.diagnosis) = (5, true, Some(&found));
+        (choice.most, choice.allow_numerics, choice.diagnosis) = (12, true, Some(&found));
     }));
 }
 
