@@ -234,19 +234,7 @@ mod tests {
         job.keep = vec!["cache*.csv".to_owned()];
         let attempt = fixture.root().join("run");
         let execution = |number: u32| {
-            let dir = attempt.join(format!("execution-{number}"));
-            let slot = Slot {
-                dir,
-                run: "r".into(),
-                cache: attempt.join("cache"),
-                executions: (number, number),
-                running: attempt.join("running"),
-                gpus: Vec::new(),
-                cores: Vec::new(),
-                live_output: false,
-                keep_work: false,
-                keep_container: false,
-            };
+            let slot = fixture.slot(&format!("run/execution-{number}"));
             fill(&job, &Prepared::default(), &slot, &Cancel::default()).unwrap();
             slot
         };

@@ -82,7 +82,10 @@ impl Texts {
                     .get_or_insert_with(|| Mention { place: Some(place()), ..Mention::default() });
                 let default = || patterns.defaults.iter().find_map(|p| p.captures(line)?.get(1));
                 if mention.default.is_none() {
-                    mention.default = default().map(|value| value.as_str().to_owned());
+                    // What another variable says is not known.
+                    let plain = |value: &String| !value.is_empty() && !value.contains('$');
+                    mention.default =
+                        default().map(|value| value.as_str().to_owned()).filter(plain);
                 }
                 let sets = patterns.sets.as_ref().and_then(|p| p.captures(line)?.get(1));
                 if let Some(value) = sets.filter(|value| !patterns.word.is_match(value.as_str())) {

@@ -25,7 +25,7 @@ pub use files::{LATEST, TUNING_FILE, directory, find, read};
 pub use gain::Gain;
 pub use metric::Goal;
 pub use patch::{Patch, by_hand, patch};
-pub use propose::{Choice, propose};
+pub use propose::{Choice, Memory, propose};
 pub use record::{
     Baseline, Candidate, Change, Diagnosed, Learned, Phase, Recommendation, Status, Strategy,
     TUNING_SCHEMA, TargetMetric, Trust, Tuning,

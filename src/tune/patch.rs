@@ -281,7 +281,6 @@ impl Maker<'_> {
 /// `script` with a default for a variable: behind the comments at its head, for Slurm reads its
 /// options there; or in the place of the default that is there already.
 fn exported(script: &str, name: &str, value: &str) -> String {
-    let newline = if script.contains("\r\n") { "\r\n" } else { "\n" };
     let special = |c: char| matches!(c, '"' | '$' | '`' | '\\' | '}');
     let value: String =
         value.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect();
@@ -295,6 +294,10 @@ fn exported(script: &str, name: &str, value: &str) -> String {
     let head: usize =
         script.split_inclusive('\n').take_while(|l| l.starts_with('#')).map(str::len).sum();
     let (head, rest) = script.split_at(head);
+    // As the lines around it end.
+    let near =
+        if head.is_empty() { rest.split_inclusive('\n').next().unwrap_or_default() } else { head };
+    let newline = if near.ends_with("\r\n") { "\r\n" } else { "\n" };
     let gap = if head.is_empty() || head.ends_with('\n') { "" } else { newline };
     format!("{head}{gap}{line}{newline}{rest}")
 }

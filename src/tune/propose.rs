@@ -13,6 +13,9 @@ use crate::profile::{Bottleneck, Diagnosis};
 use crate::regress::{count, percent};
 use crate::sweep::part;
 
+/// What earlier searches found about a lever, a value of it, and the bottleneck.
+pub type Memory<'a> = dyn Fn(&str, &str, Option<Bottleneck>) -> Option<Learned> + 'a;
+
 /// What candidates are chosen from.
 #[derive(Clone, Copy)]
 pub struct Choice<'a> {
@@ -25,8 +28,8 @@ pub struct Choice<'a> {
     /// What holds it back, if that is known; without, only levers of the entry and of `mad.toml`
     /// are tried.
     pub diagnosis: Option<&'a Diagnosis>,
-    /// What earlier searches found about a lever, a value of it, and the bottleneck.
-    pub learned: &'a dyn Fn(&str, &str, Option<Bottleneck>) -> Option<Learned>,
+    /// What earlier searches found.
+    pub learned: &'a Memory<'a>,
     /// Candidates to be measured.
     pub most: usize,
     /// Whether levers that may change the answer are measured.
@@ -75,8 +78,11 @@ pub fn propose(of: &Choice<'_>) -> Result<Vec<Candidate>> {
     let all = levers::all(of.stack, catalogs)?;
     let (mut ranked, mut skipped) = (Vec::new(), Vec::new());
     let ideas = all.iter().filter_map(|(lever, from)| of.idea(lever, from, &texts));
-    // Levers that the diagnosis speaks for go before those that are only named.
-    let (first, second): (Vec<Idea>, Vec<Idea>) = ideas.partition(|idea| idea.target.is_some());
+    // Levers that the diagnosis speaks for, or nothing speaks against, go before the entry's that
+    // are for another bottleneck.
+    let open = of.found().is_none();
+    let fits = |idea: &Idea| open || idea.target.is_some() || idea.lever.targets.is_empty();
+    let (first, second): (Vec<Idea>, Vec<Idea>) = ideas.partition(fits);
     for (i, idea) in first.iter().chain(&second).enumerate() {
         match of.values(idea, &all) {
             Ok(candidates) => {
@@ -105,8 +111,13 @@ pub fn propose(of: &Choice<'_>) -> Result<Vec<Candidate>> {
 }
 
 impl Choice<'_> {
+    /// A diagnosis that says something.
+    fn found(&self) -> Option<&Diagnosis> {
+        self.diagnosis.filter(|d| d.bottleneck != Bottleneck::Unknown)
+    }
+
     fn idea(&self, lever: &Lever, from: &str, texts: &Texts) -> Option<Idea> {
-        let found = self.diagnosis.filter(|d| d.bottleneck != Bottleneck::Unknown);
+        let found = self.found();
         let mention = texts.mention(lever);
         let named = from == "entry" || (from == "mad.toml" && found.is_none());
         let (target, because) = match found.and_then(|d| levers::evidence(d, lever)) {
@@ -204,8 +215,10 @@ impl Choice<'_> {
             (None, Some(_)) => Hope::Doubtful,
             (None, None) => Hope::Open,
         };
-        let place = idea.mention.as_ref().and_then(|m| m.place.as_ref());
-        let read = place.map(|place| format!("{place} mentions it"));
+        let read = idea.mention.as_ref().map(|mention| match &mention.place {
+            Some(place) => format!("{place} mentions it"),
+            None => "it is among the entry's arguments".to_owned(),
+        });
         let because = Some(idea.because.clone()).filter(|because| !because.is_empty());
         let evidence = [learned.as_ref().map(said), because, idea.doubt.clone().or(read)];
         let evidence: Vec<String> = evidence.into_iter().flatten().collect();

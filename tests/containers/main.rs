@@ -18,6 +18,7 @@ mod profile;
 mod registry;
 mod scripts;
 mod secrets;
+mod tune;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -122,6 +123,7 @@ const DOCKER: &[(&str, Test)] = tests! {
         two_runs_of_one_entry_at_once;
     daemon: a_daemon_that_is_not_there;
     profile: an_entry_is_profiled_once;
+    tune: a_lever_reaches_the_container;
 };
 
 /// What needs root: daemons of a test's own, and other users.

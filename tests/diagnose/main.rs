@@ -194,6 +194,9 @@ fn the_guide_has_the_levers() {
         if lever.warmup > 0 {
             remarks.push(format!("warm-up {}", lever.warmup));
         }
+        if !lever.keep.is_empty() {
+            remarks.push(format!("keeps `{}`", lever.keep.join("`, `")));
+        }
         if !lever.conflicts.is_empty() {
             remarks.push(format!("not with `{}`", lever.conflicts.join("`, `")));
         }

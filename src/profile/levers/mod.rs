@@ -12,7 +12,7 @@ pub use stack::{DetectedStack, Stack, detect};
 use super::diagnosis::Diagnosis;
 use super::kind::Kind;
 use super::rules::{Bottleneck, percent};
-use crate::catalog::{Config, Lever, Model};
+use crate::catalog::{Config, Lever, LeverKind, Model};
 
 /// The catalog that is part of the program.
 pub const SHIPPED: &str = include_str!("catalog.toml");
@@ -134,6 +134,9 @@ pub fn problems(lever: &Lever) -> Vec<String> {
     if lever.values.is_empty() || name.trim().is_empty() {
         problems.push(format!("the lever `{name}` has no name, or no values to try"));
     }
+    if lever.kind == LeverKind::Config && lever.file.is_none() {
+        problems.push(format!("the lever `{name}` is of the kind `config` and names no `file`"));
+    }
     let known: Vec<&str> = Bottleneck::ALL.iter().take(4).map(|b| b.word()).collect();
     for target in lever.targets.iter().filter(|t| !known.contains(&t.as_str())) {
         problems
@@ -171,7 +174,7 @@ mod tests {
                 let other = other.unwrap_or_else(|| panic!("{name}: no lever {conflict}"));
                 assert!(other.conflicts.contains(name), "{conflict} says nothing of {name}");
             }
-            assert_eq!(lever.file.is_some(), lever.kind == crate::catalog::LeverKind::Config);
+            assert_eq!(lever.file.is_some(), lever.kind == LeverKind::Config);
         }
         for stack in Stack::ALL {
             for target in ["compute", "memory", "communication", "launch"] {
