@@ -12,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use clap::builder::Resettable;
 use clap::{Args, FromArgMatches, ValueEnum};
 
+pub(crate) use context::is_variable_name;
 pub use context::{Context, text_items};
 pub(crate) use context::{KNOWN_KEYS, NAMES};
 

@@ -28,6 +28,10 @@ pub enum Document {
     Report,
     /// `mad history --json`.
     History,
+    /// `mad history --tuning --json`.
+    TuningHistory,
+    /// `mad report --format json` of a search.
+    TuningReport,
     /// `slurm-<n>/note.json`.
     SlurmJob,
     /// `sweep.json`.
@@ -38,11 +42,13 @@ pub enum Document {
     Diagnosis,
     /// `comparison.json`, and `mad compare --json`.
     Comparison,
+    /// `tuning.json`, and `mad tune-search --json`.
+    Tuning,
 }
 
 impl Document {
     /// Every format.
-    pub const ALL: [Document; 15] = [
+    pub const ALL: [Document; 18] = [
         Document::Catalog,
         Document::Config,
         Document::Baseline,
@@ -53,11 +59,14 @@ impl Document {
         Document::Manifest,
         Document::Report,
         Document::History,
+        Document::TuningHistory,
+        Document::TuningReport,
         Document::SlurmJob,
         Document::Sweep,
         Document::SweepReport,
         Document::Diagnosis,
         Document::Comparison,
+        Document::Tuning,
     ];
 
     /// Its word on the command line and in file names.
@@ -73,11 +82,14 @@ impl Document {
             Document::Manifest => "manifest",
             Document::Report => "report",
             Document::History => "history",
+            Document::TuningHistory => "tuning-history",
+            Document::TuningReport => "tuning-report",
             Document::SlurmJob => "slurm-job",
             Document::Sweep => "sweep",
             Document::SweepReport => "sweep-report",
             Document::Diagnosis => "diagnosis",
             Document::Comparison => "comparison",
+            Document::Tuning => "tuning",
         }
     }
 }
@@ -95,11 +107,14 @@ pub fn text(document: Document) -> String {
         Document::Manifest => schema_for!(crate::manifest::Manifest),
         Document::Report => schema_for!(crate::report::Report),
         Document::History => schema_for!(crate::history::HistoryReport),
+        Document::TuningHistory => schema_for!(crate::history::TuningHistory),
+        Document::TuningReport => schema_for!(crate::tune::TuningReport),
         Document::SlurmJob => schema_for!(crate::engine::slurm::JobNote),
         Document::Sweep => schema_for!(crate::sweep::SweepRecord),
         Document::SweepReport => schema_for!(crate::sweep::Synthesis),
         Document::Diagnosis => schema_for!(crate::profile::Diagnosis),
         Document::Comparison => schema_for!(crate::compare::Comparison),
+        Document::Tuning => schema_for!(crate::tune::Tuning),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -167,6 +167,12 @@ pub struct KnownRegression {
 pub struct Tune {
     /// Single changes worth trying.
     pub levers: Vec<Lever>,
+    /// The metric that shows whether the answer is still right. A change that makes it worse
+    /// is not recommended, and one that may change the answer only with it.
+    pub accuracy: Option<String>,
+    /// Relative loss of it that is none (default 0.01 = 1 %).
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub accuracy_tolerance: Option<f64>,
 }
 
 /// One thing that can be changed.
@@ -185,6 +191,11 @@ pub struct Lever {
     /// Executions to throw away after the change.
     #[serde(default)]
     pub warmup: u32,
+    /// Files that go from one execution to the next, the warm-up included: paths relative to the
+    /// work directory, with `*` for any characters. Without them a warm-up is worthless that
+    /// leaves something in that directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// The file that a lever of the kind `config` is in: YAML, JSON or TOML; `*` stands for
     /// any characters. `name` is the path of the value, with dots.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value, json};
 
 pub use config::{BASELINE_VARIABLE, CONFIG_FILE, CatalogConfig, Config, PYTHON_VARIABLE};
-pub use entry::{Count, Entry, KnownRegression, Lever, LeverKind, MetricRule, split_commas};
+pub use entry::{Count, Entry, KnownRegression, Lever, LeverKind, MetricRule, Tune, split_commas};
 pub use select::NoMatch;
 pub(crate) use source::span_of;
 pub use source::{Source, escape, locate};

@@ -16,10 +16,10 @@ use crate::run::inputs;
 use crate::source::worktree::{Checkout, Worktree};
 
 /// Executions of an entry on each side, where nobody says otherwise.
-const MAX_SAMPLES: u32 = 40;
+pub(super) const MAX_SAMPLES: u32 = 40;
 /// Share of comparisons of equal sides that may call anything different, where nobody says
 /// otherwise: the gate's.
-const FALSE_ALARMS: f64 = 0.01;
+pub(super) const FALSE_ALARMS: f64 = 0.01;
 
 /// Measure two sides in turn, and say which is faster.
 #[derive(Args, Debug)]
@@ -270,19 +270,15 @@ impl Compare {
 
     fn settings(&self, catalog: &Catalog, run: &str, global: &Global) -> Settings {
         Settings {
-            seed: self.seed.unwrap_or_else(|| seed_of(run)),
+            seed: self.seed.unwrap_or_else(|| compare::seed_of(run)),
             min_effect: self.min_effect,
             max_samples: self.options.max_samples.unwrap_or(MAX_SAMPLES),
             budget: self.options.budget,
             false_alarms: catalog.config.gate.false_alarms.unwrap_or(FALSE_ALARMS),
             progress: super::progress(global, self.options.live_output),
+            watched: Vec::new(),
         }
     }
-}
-
-/// A number of five digits, which can be typed again.
-fn seed_of(run: &str) -> u64 {
-    run.bytes().fold(0_u64, |hash, b| hash.wrapping_mul(31).wrapping_add(b.into())) % 100_000
 }
 
 /// Prints what would be executed.
@@ -342,7 +338,7 @@ fn exit_of(done: &Comparison) -> Exit {
 }
 
 /// Reads `2%` or `0.02`.
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let text = text.trim();
     let (number, unit) = match text.strip_suffix('%') {
         Some(number) => (number.trim_end(), 100.0),

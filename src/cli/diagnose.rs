@@ -15,9 +15,9 @@ use crate::record::write_atomically;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Reads what rocprofv3 (CSV, rocpd), rocm_trace_lite, RPD, Nsight Systems (SQLite, `nsys stats`
-CSV) and PyTorch's profiler (chrome trace, gzip too) wrote, logs of NCCL and RCCL, and what
-`mad profile` sampled. The
-content says what a file is. Of a directory, the format that says most is read.
+CSV), Nsight Compute (CSV, text), PyTorch's profiler (chrome trace, gzip too) and Linux perf
+(stat, report, script) wrote, logs of NCCL and RCCL, and what `mad profile` sampled. The content
+says what a file is. Of a directory, the format that says most is read.
 
 Exit status:
   0 ok · 1 a file is damaged, or there is no kernel in it · 4 nothing that can be diagnosed

@@ -1,6 +1,6 @@
 //! `mad history`: past runs, and what changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +9,7 @@ use super::{Exit, Global, colour, load, print, print_json};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::history::{Answer, History as Runs, HistoryReport, Missing, Query, SharedHistory};
-use crate::history::{detail, overview};
+use crate::history::{TuningAnswer, detail, overview, tunings};
 use crate::run::store;
 use crate::validate::render_text;
 
@@ -24,6 +24,7 @@ Examples:
   mad history rust_gemm           one model: level, trend, change points
   mad history rust_gemm --last 100 --machine-class cpu-amd-epyc-9654-384t
   mad history --json              the same for programs
+  mad history --tuning            what searches for a better configuration found and teach
   mad history --rebuild           make the index anew from the records
   mad history --history postgres://db.example.com/mad
                                   what all machines of a team measured, these runs included")]
@@ -33,6 +34,9 @@ pub(super) struct History {
     /// Only this class of machines
     #[arg(long, value_name = "CLASS")]
     machine_class: Option<String>,
+    /// What `mad tune-search` and `mad tune` tried, what holds, and what that teaches
+    #[arg(long)]
+    tuning: bool,
     /// Measurements to show one by one, the newest
     #[arg(long, value_name = "N", default_value = "40",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -55,12 +59,6 @@ pub(super) struct History {
 impl History {
     pub(super) fn run(&self, global: &Global) -> Result<Exit> {
         let catalog = load(global);
-        let broken: Vec<Diagnostic> =
-            catalog.file_problems().filter(|p| p.is_error()).cloned().collect();
-        // The past needs no entries, but mad.toml says where baselines are.
-        if !broken.is_empty() {
-            eprint!("{}", render_text(&broken, catalog, colour(&std::io::stderr())));
-        }
         let query = Query {
             model: self.model.clone(),
             machine_class: self.machine_class.clone(),
@@ -71,6 +69,15 @@ impl History {
             Some(url) => Runs::shared(&self.run_dir, SharedHistory::parse(&url)?),
             None => Runs::new(&self.run_dir, self.database.as_deref()),
         };
+        if self.tuning {
+            return tuning(&runs, &query, global);
+        }
+        let broken: Vec<Diagnostic> =
+            catalog.file_problems().filter(|p| p.is_error()).cloned().collect();
+        // The past needs no entries, but mad.toml says where baselines are.
+        if !broken.is_empty() {
+            eprint!("{}", render_text(&broken, catalog, colour(&std::io::stderr())));
+        }
         let Answer { report, missing } = runs.ask(&store(catalog), &query)?;
         let exit = missing.as_ref().map_or(Exit::Ok, |missing| {
             eprintln!("error: {}", self.explain(missing, &report, catalog));
@@ -135,10 +142,54 @@ impl History {
     }
 }
 
+/// What searches for a better configuration found. They need no baselines, so nothing of the
+/// catalog but where a shared history is.
+fn tuning(runs: &Runs, query: &Query, global: &Global) -> Result<Exit> {
+    let TuningAnswer { report, missing } = runs.tunings(query)?;
+    let place = place_of(report.shared.as_deref(), &report.run_dir);
+    for note in &report.notes {
+        eprintln!("warning: {note}");
+    }
+    for problem in &report.problems {
+        eprintln!("error: {problem}");
+    }
+    let model = query.model.as_deref().unwrap_or("any model");
+    let exit = match &missing {
+        None => Exit::Ok,
+        Some(Missing::Model(known)) => {
+            let hint = match did_you_mean(model, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("mad tune-search --tag {}", shell_words::quote(model)),
+            };
+            eprintln!("error: no search {place} was about `{model}`; {hint}");
+            Exit::NoMatch
+        }
+        Some(Missing::MachineClass(known)) => {
+            let class = query.machine_class.as_deref().unwrap_or_default();
+            let known = known.join(", ");
+            eprintln!("error: no search {place} tuned {model} on {class}; there are: {known}");
+            Exit::NoMatch
+        }
+    };
+    if global.json {
+        print_json(&serde_json::to_value(&report)?)?;
+    } else if exit == Exit::Ok {
+        if report.is_empty() {
+            eprintln!("no searches {place}: mad tune-search");
+        }
+        print(&tunings(&report))?;
+    }
+    Ok(if report.problems.is_empty() { exit } else { exit.max(Exit::Findings) })
+}
+
 /// Where runs were looked for.
 fn place(report: &HistoryReport) -> String {
-    match &report.shared {
+    place_of(report.shared.as_deref(), &report.run_dir)
+}
+
+fn place_of(shared: Option<&str>, run_dir: &Path) -> String {
+    match shared {
         Some(shared) => format!("in {shared}"),
-        None => format!("below {}", report.run_dir.display()),
+        None => format!("below {}", run_dir.display()),
     }
 }

@@ -25,6 +25,7 @@ mod resume;
 mod schema;
 mod selftest;
 mod sweep;
+mod tune;
 mod validate;
 
 use std::ffi::{OsStr, OsString};
@@ -32,7 +33,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::Pid;
 use serde_json::Value;
@@ -42,7 +43,7 @@ use crate::credentials::Credentials;
 use crate::diagnostic::Diagnostic;
 use crate::engine::supervise;
 use crate::machine::Machine;
-use crate::options::RunOptions;
+use crate::options::{Context, RunOptions};
 use crate::plan::Planner;
 use crate::progress::{Aside, Progress};
 use crate::run::inputs;
@@ -175,6 +176,10 @@ enum Command {
     Profile(profile::Profile),
     /// Say what holds a workload back, from traces that exist
     Diagnose(diagnose::Diagnose),
+    /// Find a better configuration of an entry
+    TuneSearch(tune::TuneSearch),
+    /// Change one thing after the other, and keep what helps
+    Tune(tune::Tune),
     /// Past runs, and what changed
     History(history::History),
     /// Describe this host, in the form that --machine reads
@@ -252,6 +257,8 @@ pub fn main() -> ExitCode {
         Command::Report(c) => c.run(global),
         Command::Profile(c) => c.run(global),
         Command::Diagnose(c) => c.run(global),
+        Command::TuneSearch(c) => c.run(global),
+        Command::Tune(c) => c.run(global),
         Command::History(c) => c.run(global),
         Command::Machine(c) => c.run(global),
         Command::Schema(c) => c.run(),
@@ -350,7 +357,17 @@ fn whole(catalog: &'static Catalog) -> Result<&'static Catalog, Exit> {
 
 /// Plans what a command runs, for the rest of the process.
 fn planner(global: &Global, options: &RunOptions) -> Result<Result<Planner<'static>, Exit>> {
-    let (catalog, context) = inputs(&global.root, options)?;
+    planner_with(global, options, |_| Ok(()))
+}
+
+/// The same with a context that `change` has changed.
+fn planner_with(
+    global: &Global,
+    options: &RunOptions,
+    change: impl FnOnce(&mut Context) -> Result<()>,
+) -> Result<Result<Planner<'static>, Exit>> {
+    let (catalog, mut context) = inputs(&global.root, options)?;
+    change(&mut context)?;
     let catalog = match whole(Box::leak(Box::new(catalog))) {
         Ok(catalog) => catalog,
         Err(exit) => return Ok(Err(exit)),

@@ -5,15 +5,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Global, print, print_json, select};
-use crate::catalog::{Count, Model};
 use crate::engine::Cancel;
-use crate::machine::Vendor;
 use crate::options::RunOptions;
-use crate::profile::levers::{Catalogs, detect};
-use crate::profile::tool::{Registry, Tool};
-use crate::profile::{self, Diagnosis};
+use crate::profile;
+use crate::profile::tool::{Registry, Tool, default_tool};
 use crate::results::Table;
-use crate::run::{Profiled, Session};
+use crate::run::Session;
 
 /// Run an entry once with a profiler attached, and say what holds it back.
 #[derive(Args, Debug)]
@@ -64,7 +61,7 @@ impl Profile {
             bail!("{} entries are meant ({}…): name one", models.len(), names.join(", "));
         };
         let chosen = match &self.tools[..] {
-            [] => vec![default_tool(model, planner.machine.gpus.first().map(|g| g.vendor))],
+            [] => vec![default_tool(model, planner.machine)],
             tools => tools.iter().map(|name| name.trim()).collect(),
         };
         let tools: Result<Vec<(&str, &Tool)>> =
@@ -79,18 +76,10 @@ impl Profile {
             Session::open(planner, cancel, super::progress(global, self.options.live_output))?;
         let profiled = session.profile(model, &tools)?;
         let failed = profiled.measurement.failure.is_some();
-        let diagnosis = diagnosed(&profiled, &tools).transpose();
-        let diagnosis = match diagnosis {
-            Ok(Some(d)) => Some(d.with_levers(
-                detect(catalog, model),
-                Catalogs { config: Some(&catalog.config), model: Some(model) },
-            )?),
-            Ok(None) => None,
-            Err(e) => {
-                eprintln!("error: the tool wrote nothing that can be diagnosed: {e:#}");
-                None
-            }
-        };
+        let diagnosis = profiled.diagnosis(&tools, catalog, model).unwrap_or_else(|e| {
+            eprintln!("error: the tool wrote nothing that can be diagnosed: {e:#}");
+            None
+        });
         if global.json {
             print_json(&json!({
                 "schema": "mad-profile/1",
@@ -122,21 +111,6 @@ impl Profile {
             None => {}
         }
         Ok(exit)
-    }
-}
-
-/// What the tools wrote, if one of them writes what can be diagnosed.
-fn diagnosed(profiled: &Profiled, tools: &[(&str, &Tool)]) -> Option<Result<Diagnosis>> {
-    let meant = tools.iter().any(|(_, tool)| tool.diagnosed);
-    meant.then(|| profile::diagnose(&profiled.traces))
-}
-
-/// What needs nothing for an entry on the CPU; for GPUs their vendor's profiler.
-fn default_tool(model: &Model, vendor: Option<Vendor>) -> &'static str {
-    match (model.n_gpus(), vendor) {
-        (Count::Exactly(0), _) | (_, None) => "builtin",
-        (_, Some(Vendor::Amd)) => "rocprofv3_compute",
-        (_, Some(Vendor::Nvidia)) => "nsys",
     }
 }
 

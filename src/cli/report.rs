@@ -12,6 +12,7 @@ use crate::record::{CaseRecord, CaseStatus, RunDir, write_atomically};
 use crate::report::{self, Rules, Source};
 use crate::results::{explain, junit_xml};
 use crate::run::{CATALOG_CASE, verdicts};
+use crate::tune::{self, TuningConclusion, TuningReport};
 
 /// Summarise results, or compare them with earlier ones.
 #[derive(Args, Debug)]
@@ -26,9 +27,11 @@ Examples:
   mad report perf.csv                          what madengine or `mad benchmark` wrote
   mad report latest 20261122T221904.512Z-4711  the latest run against an earlier one
   mad report perf.csv main/perf.csv --format markdown >> \"$GITHUB_STEP_SUMMARY\"
-  mad report -o report.html                    one page, to be opened in a browser")]
+  mad report -o report.html                    one page, to be opened in a browser
+  mad report latest-tuning                     what the latest `mad tune-search` found")]
 pub(super) struct Report {
-    /// `latest`, a run id or directory, perf.csv, perf_entry_super.json
+    /// `latest`, a run id or directory, perf.csv, perf_entry_super.json; of a search: `latest-tuning`,
+    /// its id or directory, tuning.json
     #[arg(value_name = "RESULTS", default_value = "latest")]
     results: String,
     /// Earlier results to compare them with
@@ -82,6 +85,9 @@ impl Report {
             None if global.json && output.is_none() => Format::Json,
             None => Format::Text,
         };
+        if let Some(path) = tune::find(&self.results, &self.run_dir)? {
+            return self.tuning(&path, format, global);
+        }
         let source = Source::open(&self.results, &self.run_dir)?;
         let other = self.compare_to.as_ref().map(|name| Source::open(name, &self.run_dir));
         if format == Format::Junit && (other.is_some() || source.run.is_none()) {
@@ -124,6 +130,42 @@ impl Report {
             _ => {}
         }
         Ok(if self.gate { gate_exit(&report) } else { exit_of(&report) })
+    }
+}
+
+impl Report {
+    /// The report of a search for a better configuration.
+    fn tuning(&self, path: &Path, format: Format, global: &Global) -> Result<Exit> {
+        if self.compare_to.is_some() || self.gate || self.explain {
+            bail!(
+                "{} is a search for a better configuration: COMPARE_TO, --gate and --explain are \
+                 about runs",
+                path.display()
+            );
+        }
+        let report = TuningReport::new(tune::read(path)?);
+        let json = || serde_json::to_string_pretty(&report).map(|json| json + "\n");
+        let written = match format {
+            Format::Text => tune::text(&report),
+            Format::Markdown => tune::markdown(&report),
+            Format::Json => json()?,
+            Format::Html => tune::html(&report),
+            Format::Junit => bail!("JUnit is about the cases of a run, and a search has none"),
+        };
+        match &self.output {
+            Some(path) => write_atomically(path, written.as_bytes())?,
+            None if global.json => {}
+            None => print(&written)?,
+        }
+        match &self.output {
+            _ if global.json => print(&json()?)?,
+            Some(path) if !global.quiet => {
+                print(&format!("{}\nwritten to {}\n", report.headline, path.display()))?;
+            }
+            _ => {}
+        }
+        let decided = [TuningConclusion::Better, TuningConclusion::NothingBetter];
+        Ok(if decided.contains(&report.conclusion) { Exit::Ok } else { Exit::Findings })
     }
 }
 

@@ -66,6 +66,20 @@ impl Criterion {
         }
     }
 
+    /// How much better the candidate is, as a difference of logarithms; of a metric whose
+    /// direction nobody knows, how much more there is of it.
+    pub(super) fn gain(&self, estimate: &Estimate) -> f64 {
+        match self.direction {
+            Direction::Lower => -estimate.change,
+            Direction::Higher | Direction::Unknown => estimate.change,
+        }
+    }
+
+    /// Whether the candidate is not better by the smallest effect, as far as is known.
+    pub(super) fn excludes_gain(&self, estimate: &Estimate) -> bool {
+        self.gain(estimate) + estimate.half_width(self.level) < self.margin()
+    }
+
     /// Decides by what `measure` measures, which is told whether the candidate is wanted; gives
     /// up after `most` pairs. Also says how many there were.
     ///
@@ -119,6 +133,20 @@ impl Criterion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_gain_to_be_expected() {
+        let excluded = |direction, change, spread| {
+            let criterion = Criterion { direction, min_effect: 0.02, level: 0.01 };
+            criterion.excludes_gain(&Estimate { change, spread, pairs: 16 })
+        };
+        use Direction::{Higher, Lower};
+        assert!(excluded(Higher, -0.03, 0.01) && excluded(Lower, 0.03, 0.01));
+        // Worse by less than anybody needs to hear of, and for certain not better.
+        assert!(excluded(Higher, -0.015, 0.01));
+        assert!(!excluded(Higher, 0.03, 0.01) && !excluded(Lower, -0.03, 0.01));
+        assert!(!excluded(Higher, -0.01, 0.1), "too much noise to give up");
+    }
 
     #[test]
     fn outcomes() {

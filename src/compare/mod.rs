@@ -7,6 +7,7 @@
 //! turn, by the same path as a run, and leaves a [`Comparison`].
 
 mod decide;
+mod duel;
 mod estimate;
 mod order;
 mod record;
@@ -17,10 +18,11 @@ mod subject;
 mod text;
 
 pub use decide::{Criterion, Outcome};
+pub(crate) use duel::{Duel, Duelled};
 pub use estimate::{Estimate, FEWEST_PAIRS, Pair};
-pub use order::{Block, Order};
+pub use order::{Block, Order, seed_of};
 pub use record::{
     COMPARISON_SCHEMA, Comparison, EntryComparison, Failure, MetricComparison, Origin, Stop,
 };
-pub use run::{Entry, Settings, Sides, compare};
+pub use run::{Entry, Settings, Sides, Watched, compare};
 pub use text::{markdown, text};

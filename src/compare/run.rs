@@ -27,8 +27,19 @@ pub struct Settings {
     pub budget: Option<Duration>,
     /// Share of comparisons of equal sides in which any metric may be called different.
     pub false_alarms: f64,
+    /// Metrics that count whatever their entry says.
+    pub watched: Vec<Watched>,
     /// Tells people how it gets on.
     pub progress: Progress,
+}
+
+/// A metric with a smallest effect of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// Its key, or its unit word.
+    pub metric: String,
+    /// Relative change that nobody needs to hear of.
+    pub min_effect: f64,
 }
 
 /// The two sides of a comparison.
@@ -82,7 +93,7 @@ pub fn compare(
             Ok(jobs) => {
                 let config = &sides.candidate.catalog.config;
                 let activity = settings.progress.activity(&id, None);
-                Subject::prepare(&sessions, jobs, order, config, activity)
+                Subject::prepare(sessions.each_ref(), jobs, &id, order, config, activity)
                     .map_err(EntryComparison::failed)
             }
         };
@@ -123,7 +134,7 @@ pub fn compare(
     }
     drop(whole);
     let finished = |slot: Result<Subject<'_>, EntryComparison>| match slot {
-        Ok(subject) => subject.finish(settings),
+        Ok(subject) => subject.finish(settings).0,
         Err(entry) => entry,
     };
     let entries = slots.into_iter().map(finished).collect();

@@ -9,7 +9,7 @@ use super::{Block, Criterion, Estimate, Order, Outcome, Pair, Settings};
 use crate::catalog::{Config, Model};
 use crate::plan::Job;
 use crate::progress::{Activity, Expected};
-use crate::record::ExecutionRecord;
+use crate::record::{ExecutionRecord, Measurement};
 use crate::regress::{count, median, percent};
 use crate::run::{Session, Side, is_gated, policy};
 
@@ -43,16 +43,19 @@ struct Tracked {
 }
 
 impl<'a> Subject<'a> {
-    /// Makes both sides ready and warms them up.
+    /// Makes both sides ready and warms them up. Their records go to `place` in the directory
+    /// of the comparison.
     pub(super) fn prepare(
-        sessions: &[Session<'a>; 2],
+        sessions: [&Session<'a>; 2],
         jobs: [Job; 2],
+        place: &str,
         order: Order,
         config: &'a Config,
         activity: Activity,
     ) -> Result<Self, Failure> {
         let [base_job, job] = jobs;
-        let (id, model, warmup) = (job.id.clone(), job.model.clone(), job.warmup);
+        let model = job.model.clone();
+        let warmups = [base_job.warmup, job.warmup];
         comparable(&base_job, &job)?;
         let broken = |side: &str| {
             let side = side.to_owned();
@@ -62,10 +65,10 @@ impl<'a> Subject<'a> {
             }
         };
         activity.step("making both sides ready");
-        let [base, candidate] = sessions.each_ref().map(|s| s.of(activity.output_only()));
-        let base = Side::prepare(base, base_job, &id, "base").map_err(broken("base"))?;
+        let [base, candidate] = sessions.map(|session| session.of(activity.output_only()));
+        let base = Side::prepare(base, base_job, place, "base").map_err(broken("base"))?;
         let candidate =
-            Side::prepare(candidate, job, &id, "candidate").map_err(broken("candidate"))?;
+            Side::prepare(candidate, job, place, "candidate").map_err(broken("candidate"))?;
         let mut subject = Subject {
             config,
             model,
@@ -80,13 +83,25 @@ impl<'a> Subject<'a> {
             notes: Vec::new(),
             done: false,
         };
-        for _ in 0..warmup {
-            if subject.failure.is_none() {
-                subject.pair(true, true);
-            }
-        }
+        subject.warm_up(warmups);
         subject.activity.rest(None);
         Ok(subject)
+    }
+
+    /// The warm-ups of both sides in turn, and then what one of them needs beyond that.
+    fn warm_up(&mut self, [base, candidate]: [u32; 2]) {
+        for number in 0..base.max(candidate) {
+            if self.failure.is_some() {
+                return;
+            }
+            if number < base.min(candidate) {
+                self.pair(true, true);
+                continue;
+            }
+            let side = if base > candidate { &mut self.base } else { &mut self.candidate };
+            let done = side.warm_up();
+            self.note_failure(done);
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -139,6 +154,11 @@ impl<'a> Subject<'a> {
             true => Side::pair(base, candidate, warmup),
             false => Side::pair(candidate, base, warmup),
         };
+        self.note_failure(done);
+    }
+
+    /// Why nothing more can be measured, if `done` or the last Execution of a side says so.
+    fn note_failure(&mut self, done: Result<()>) {
         let failed = |side: &Side<'_>, name: &str| {
             let failure = side.executions().last()?.failure.as_ref()?;
             Some(format!("the {name} failed: {failure}"))
@@ -190,8 +210,21 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Writes the records of both sides; what came of it.
-    pub(super) fn finish(self, settings: &Settings) -> EntryComparison {
+    /// How much better the metric `key` is by now (0.1 = 10 %).
+    pub(super) fn gain(&self, key: &str) -> Option<f64> {
+        let metric = self.metrics.iter().find(|m| m.key == key)?;
+        Some(metric.criterion.gain(&metric.estimate()?).exp_m1())
+    }
+
+    /// Whether the metric `key` is not better by its smallest effect, for all that is known.
+    pub(super) fn rules_out(&self, key: &str) -> bool {
+        let metric = self.metrics.iter().find(|m| m.key == key);
+        let excluded = metric.and_then(|m| Some(m.criterion.excludes_gain(&m.estimate()?)));
+        excluded.unwrap_or_default()
+    }
+
+    /// Writes the records of both sides; what came of it, and the Measurements of both.
+    pub(super) fn finish(self, settings: &Settings) -> (EntryComparison, Vec<Measurement>) {
         let base_id = self.base.job().id.clone();
         let (id, class) = (self.id().to_owned(), self.candidate.job().machine_class());
         let metrics: Vec<MetricComparison> =
@@ -207,15 +240,17 @@ impl<'a> Subject<'a> {
         }
         let mut failure = self.failure;
         let executions = self.base.executions().len() + self.candidate.executions().len();
+        let mut measurements = Vec::new();
         for side in [self.base, self.candidate] {
             let message = failure.as_ref().map(|f| f.message.clone());
             match side.finish(message) {
                 Ok(measurement) => {
-                    for warning in measurement.warnings {
-                        if !notes.contains(&warning) {
-                            notes.push(warning);
+                    for warning in &measurement.warnings {
+                        if !notes.contains(warning) {
+                            notes.push(warning.clone());
                         }
                     }
+                    measurements.push(measurement);
                 }
                 Err(e) => {
                     let message = format!("{e:#}");
@@ -223,7 +258,7 @@ impl<'a> Subject<'a> {
                 }
             }
         }
-        EntryComparison {
+        let compared = EntryComparison {
             base_id: (base_id != id).then_some(base_id),
             id,
             outcome: (failure.is_none() && !metrics.is_empty())
@@ -235,7 +270,8 @@ impl<'a> Subject<'a> {
             executions,
             metrics,
             notes,
-        }
+        };
+        (compared, measurements)
     }
 }
 
@@ -289,9 +325,11 @@ fn track(
     let tracked = shared.map(|sample| {
         let (key, metric) = (sample.key(), sample.metric.clone());
         let policy = policy(config, model, &key, &metric);
+        let watched = settings.watched.iter().find(|w| w.metric == key || w.metric == metric);
         let min_effect = settings.min_effect.unwrap_or(policy.tolerance);
+        let min_effect = watched.map_or(min_effect, |w| w.min_effect);
         Tracked {
-            gated: is_gated(model, &key, &metric),
+            gated: watched.is_some() || is_gated(model, &key, &metric),
             criterion: Criterion { direction: policy.direction, min_effect, level: f64::NAN },
             pairs: Vec::new(),
             values: Default::default(),

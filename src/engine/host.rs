@@ -37,6 +37,7 @@ impl Engine for HostEngine {
         execution.trouble.splice(..0, warnings);
         let results: Vec<_> = job.results_csv.iter().map(|name| slot.work().join(name)).collect();
         execution.results = work::keep_results(job, slot, &results)?;
+        execution.trouble.extend(work::keep(job, slot, execution.exit));
         execution.trouble.extend(work::remove(slot));
         Ok(execution)
     }

@@ -142,6 +142,8 @@ pub struct Slot {
     pub activity: Activity,
     /// Whether the private copy of the script's directory outlives the Execution.
     pub keep_work: bool,
+    /// Whether the container outlives it, and goes on.
+    pub keep_container: bool,
 }
 
 impl Slot {

@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::{Cancel, Prepared, Slot, absolute};
-use crate::contract::Masker;
+use crate::contract::{Exit, Masker};
 use crate::data;
+use crate::glob::{Glob, files_below};
 use crate::plan::Job;
 
 /// Gets what the Job needs from elsewhere.
@@ -62,6 +63,8 @@ pub(super) fn fill(
     }
     copy_tree(&job.script_dir, &work, &slot.dir)
         .with_context(|| format!("cannot copy {}", job.script_dir.display()))?;
+    edit(job, &work)?;
+    bring_kept(job, slot)?;
     match job.results_csv.as_ref().map(|name| work.join(name)) {
         Some(path) if path.exists() => {
             fs::remove_file(&path)
@@ -70,6 +73,59 @@ pub(super) fn fill(
         }
         _ => Ok((false, warnings)),
     }
+}
+
+/// Makes the edits of the Job in `copy`, which is one of the script's directory.
+pub(super) fn edit(job: &Job, copy: &Path) -> Result<()> {
+    for edit in &job.edits {
+        let path = copy.join(&edit.file);
+        let place = || format!("cannot edit the copy of {}", edit.file.display());
+        let text = fs::read_to_string(&path).with_context(place)?;
+        let edited = edit.of(&text).map_err(anyhow::Error::msg)?;
+        // The copy of a link leads to the user's file.
+        if path.is_symlink() {
+            fs::remove_file(&path).with_context(place)?;
+        }
+        fs::write(&path, edited).with_context(place)?;
+    }
+    Ok(())
+}
+
+/// Where files wait for the next Execution of the attempt.
+fn kept(slot: &Slot) -> Option<PathBuf> {
+    Some(slot.dir.parent()?.join("kept"))
+}
+
+/// Copies what an earlier Execution left for this one.
+fn bring_kept(job: &Job, slot: &Slot) -> Result<()> {
+    match kept(slot).filter(|dir| !job.keep.is_empty() && dir.is_dir()) {
+        Some(dir) => copy_tree(&dir, &slot.work(), &slot.dir)
+            .with_context(|| format!("cannot copy {}", dir.display())),
+        None => Ok(()),
+    }
+}
+
+/// Copies what the next Execution is to find, once this one went well; trouble is told.
+pub(super) fn keep(job: &Job, slot: &Slot, exit: Exit) -> Option<String> {
+    let dir = kept(slot).filter(|_| !job.keep.is_empty() && exit == Exit::Code(0))?;
+    let globs: Vec<Glob> = job.keep.iter().map(|pattern| Glob::new(pattern)).collect();
+    let copy = || -> std::io::Result<()> {
+        let work = slot.work();
+        for file in files_below(&work, usize::MAX)? {
+            let from = work.join(&file);
+            // A link may lead to anything on this host.
+            if !from.is_symlink() && globs.iter().any(|glob| glob.matches(&file)) {
+                let to = dir.join(&file);
+                fs::create_dir_all(to.parent().unwrap_or(&dir))?;
+                // One that must not be written, as some caches are, can still be replaced.
+                let _ = fs::remove_file(&to);
+                fs::copy(from, to)?;
+            }
+        }
+        Ok(())
+    };
+    let failed = copy().err()?;
+    Some(format!("cannot keep `{}` for the next execution: {failed}", job.keep.join("`, `")))
 }
 
 /// Keeps the first of `candidates` that the script wrote beside the log, without the
@@ -159,4 +215,44 @@ fn copy_link(source: &Path, target: &Path) -> std::io::Result<()> {
         _ => points_to,
     };
     std::os::unix::fs::symlink(resolved, target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Edit;
+    use crate::tune::tests::Fixture;
+
+    #[test]
+    fn a_copy_is_edited_and_what_is_kept_goes_from_one_to_the_next() {
+        let fixture = Fixture::with("");
+        fixture.write("shared.yml", "lr: 1 # keep\n");
+        let dir = fixture.root().join("scripts/x");
+        std::os::unix::fs::symlink("../../shared.yml", dir.join("link.yml")).unwrap();
+        let mut job = fixture.job(&[]);
+        job.edits = vec![Edit { file: "link.yml".into(), path: "lr".into(), value: "2".into() }];
+        job.keep = vec!["cache*.csv".to_owned()];
+        let attempt = fixture.root().join("run");
+        let execution = |number: u32| {
+            let slot = fixture.slot(&format!("run/execution-{number}"));
+            fill(&job, &Prepared::default(), &slot, &Cancel::default()).unwrap();
+            slot
+        };
+        let first = execution(1);
+        let text = |path: PathBuf| fs::read_to_string(path).unwrap();
+        assert_eq!(text(first.work().join("link.yml")), "lr: 2 # keep\n");
+        assert_eq!(text(fixture.root().join("shared.yml")), "lr: 1 # keep\n");
+        for (name, content) in [("cache0.csv", "warm"), ("other.csv", "x")] {
+            fs::write(first.work().join(name), content).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/hostname", first.work().join("cache1.csv")).unwrap();
+        assert_eq!(keep(&job, &first, Exit::Code(1)), None);
+        assert!(!attempt.join("kept").exists(), "of one that failed nothing is kept");
+        assert_eq!(keep(&job, &first, Exit::Code(0)), None);
+        assert_eq!(remove(&first), None);
+        let second = execution(2);
+        assert_eq!(text(second.work().join("cache0.csv")), "warm");
+        assert!(!second.work().join("other.csv").exists());
+        assert!(!second.work().join("cache1.csv").exists(), "a link may lead to anything");
+    }
 }

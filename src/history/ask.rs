@@ -10,7 +10,9 @@ use super::ingest::ingest;
 use super::report::{HISTORY_SCHEMA, HistoryReport, baseline};
 use super::shared::SharedHistory;
 use super::store::{Index, IndexError};
+use super::tunings::{Lessons, TUNING_HISTORY_SCHEMA, TuningHistory, newest};
 use crate::baseline::Store;
+use crate::tune::directory;
 
 /// The runs of a run directory, asked through an index.
 #[derive(Debug, Clone)]
@@ -48,6 +50,21 @@ pub struct Answer {
     pub missing: Option<Missing>,
 }
 
+/// What is known of searches, perhaps nothing.
+#[derive(Debug, Clone)]
+pub struct TuningAnswer {
+    /// What was found.
+    pub report: TuningHistory,
+    /// What was asked for and is not there.
+    pub missing: Option<Missing>,
+}
+
+/// What is to be told of an index beside what is in it.
+struct Told {
+    notes: Vec<String>,
+    problems: Vec<String>,
+}
+
 /// Something that no run has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
@@ -80,15 +97,48 @@ impl History {
     /// When the index is of a newer version or another program's, or cannot be rebuilt though
     /// that was asked for; when a shared history cannot be read, or is to be rebuilt.
     pub fn ask(&self, store: &Store, query: &Query) -> Result<Answer> {
+        self.with_index(query.rebuild, |index, told| self.answer(index, store, query, told))
+    }
+
+    /// What searches for a better configuration found, of `query`'s model and class of machines;
+    /// takes in what is new as [`ask`](History::ask) does.
+    ///
+    /// # Errors
+    /// As [`ask`](History::ask).
+    pub fn tunings(&self, query: &Query) -> Result<TuningAnswer> {
+        self.with_index(query.rebuild, |index, told| self.tuning_answer(index, query, told))
+    }
+
+    /// What searches teach about levers; takes in what is new as [`ask`](History::ask) does.
+    ///
+    /// # Errors
+    /// As [`ask`](History::ask).
+    pub fn lessons(&self) -> Result<Lessons> {
+        self.with_index(false, |index, told| {
+            Ok(Lessons::new(index.patterns()?, told.notes, told.problems))
+        })
+    }
+
+    /// Calls `answer` with an index in which everything is, and with what is to be told of that.
+    fn with_index<T>(
+        &self,
+        rebuild: bool,
+        answer: impl Fn(&mut Index, Told) -> Result<T, IndexError>,
+    ) -> Result<T> {
         match &self.index {
-            Place::File(database) => self.ask_file(database, store, query),
-            Place::Shared(shared) => self.ask_shared(shared, store, query),
+            Place::File(database) => self.with_file(database, rebuild, answer),
+            Place::Shared(shared) => self.with_shared(shared, rebuild, answer),
         }
     }
 
-    fn ask_shared(&self, shared: &SharedHistory, store: &Store, query: &Query) -> Result<Answer> {
+    fn with_shared<T>(
+        &self,
+        shared: &SharedHistory,
+        rebuild: bool,
+        answer: impl Fn(&mut Index, Told) -> Result<T, IndexError>,
+    ) -> Result<T> {
         ensure!(
-            !query.rebuild,
+            !rebuild,
             "a shared history has what other machines measured, and is not rebuilt from the \
              records of one; --rebuild is for the index of this machine"
         );
@@ -101,17 +151,25 @@ impl History {
             }
             Err(e) => return Err(e.into()),
         };
-        Ok(self.answer(index, store, query, Vec::new(), problems)?)
+        Ok(answer(&mut index, Told { notes: Vec::new(), problems })?)
     }
 
-    fn ask_file(&self, database: &Path, store: &Store, query: &Query) -> Result<Answer> {
+    fn with_file<T>(
+        &self,
+        database: &Path,
+        rebuild: bool,
+        answer: impl Fn(&mut Index, Told) -> Result<T, IndexError>,
+    ) -> Result<T> {
         let mut notes = Vec::new();
-        if !database.exists() && !self.base.join("runs").exists() {
-            return Ok(self.take_in(Index::in_memory()?, store, query, notes)?);
-        }
-        let open = |notes: &[String]| {
-            self.take_in(Index::open(database, query.rebuild)?, store, query, notes.to_vec())
+        let taken_in = |mut index: Index, notes: Vec<String>| {
+            let problems = ingest(&mut index, &self.base)?;
+            answer(&mut index, Told { notes, problems })
         };
+        let nothing = [self.base.join("runs"), directory(&self.base)].iter().all(|d| !d.exists());
+        if nothing && !database.exists() {
+            return Ok(taken_in(Index::in_memory()?, notes)?);
+        }
+        let open = |notes: &[String]| taken_in(Index::open(database, rebuild)?, notes.to_vec());
         let (trouble, error) = match open(&notes) {
             Ok(answer) => return Ok(answer),
             Err(IndexError::Sql(e)) => (Trouble::of(&e), e),
@@ -130,7 +188,7 @@ impl History {
                 let anew = open(&notes);
                 return anew.with_context(|| format!("cannot make {path} anew"));
             }
-            _ if query.rebuild => bail!("cannot rebuild {path}: {error}"),
+            _ if rebuild => bail!("cannot rebuild {path}: {error}"),
             Trouble::Locked => notes.push(format!(
                 "{path} is held by another process ({error}); this answer is from the records alone"
             )),
@@ -139,27 +197,48 @@ impl History {
             )),
             Trouble::Other => return Err(error).with_context(|| format!("cannot use {path}")),
         }
-        Ok(self.take_in(Index::in_memory()?, store, query, notes)?)
+        Ok(taken_in(Index::in_memory()?, notes)?)
     }
 
-    fn take_in(
+    fn tuning_answer(
         &self,
-        mut index: Index,
-        store: &Store,
+        index: &mut Index,
         query: &Query,
-        notes: Vec<String>,
-    ) -> Result<Answer, IndexError> {
-        let problems = ingest(&mut index, &self.base)?;
-        self.answer(index, store, query, notes, problems)
+        told: Told,
+    ) -> Result<TuningAnswer, IndexError> {
+        let mut report = TuningHistory {
+            schema: TUNING_HISTORY_SCHEMA.to_owned(),
+            run_dir: self.base.clone(),
+            shared: index.place(),
+            searches: index.tunings()?,
+            baselines: index.tuned_baselines()?,
+            best: newest(&index.best()?),
+            tried: index.tried()?,
+            learned: index.patterns()?,
+            notes: told.notes,
+            problems: told.problems,
+        };
+        let models = report.models();
+        if let Some(model) = &query.model {
+            report.of(model);
+            if report.is_empty() {
+                return Ok(TuningAnswer { report, missing: Some(Missing::Model(models)) });
+            }
+        }
+        let classes = report.machine_classes();
+        if let Some(class) = &query.machine_class {
+            report.on(class);
+        }
+        let missing = report.is_empty() && !classes.is_empty();
+        Ok(TuningAnswer { report, missing: missing.then_some(Missing::MachineClass(classes)) })
     }
 
     fn answer(
         &self,
-        mut index: Index,
+        index: &mut Index,
         store: &Store,
         query: &Query,
-        notes: Vec<String>,
-        problems: Vec<String>,
+        told: Told,
     ) -> Result<Answer, IndexError> {
         let mut report = HistoryReport {
             schema: HISTORY_SCHEMA.to_owned(),
@@ -168,8 +247,8 @@ impl History {
             runs: index.runs()?,
             series: Vec::new(),
             without_numbers: Vec::new(),
-            notes,
-            problems,
+            notes: told.notes,
+            problems: told.problems,
         };
         let models = match &query.model {
             Some(name) => index.models_of(name)?,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::store::{Index, IndexError, RunRows};
+use super::store::{Index, IndexError, RunRows, TuningRows};
 use super::timeline::{Measured, Metric, Point, Value};
 use crate::record::{
     AttemptFiles, MEASUREMENT_SCHEMA, Measurement, RunRecord, attempts, read_json,
@@ -17,19 +17,27 @@ use crate::record::{
 use crate::regress::median;
 use crate::run::VerdictRecord;
 use crate::slug::slug;
+use crate::tune::{self, TUNING_FILE, directory};
 
 /// Runs that are in memory at a time, and in one transaction.
 const BATCH: usize = 100;
 
-/// Takes in the runs below `base` that are not in `index`, or that have changed since. What
-/// cannot be read is left out, named in the result, and tried again next time.
+/// Takes in the runs and searches below `base` that are not in `index`, or that have changed
+/// since. What cannot be read is left out, named in the result, and tried again next time.
 ///
 /// # Errors
 /// When the index cannot be read or written.
 pub(super) fn ingest(index: &mut Index, base: &Path) -> Result<Vec<String>, IndexError> {
+    let mut problems = Vec::new();
+    runs(index, base, &mut problems)?;
+    tunings(index, base, &mut problems)?;
+    Ok(problems)
+}
+
+fn runs(index: &mut Index, base: &Path, problems: &mut Vec<String>) -> Result<(), IndexError> {
     let known: HashSet<(String, String)> =
         index.signatures()?.into_iter().map(|(id, signature)| (slug(&id), signature)).collect();
-    let (runs, mut problems) = run_directories(base);
+    let runs = directories(&base.join("runs"), problems);
     let mut batch = Vec::new();
     for name in &runs {
         let dir = base.join("runs").join(name);
@@ -38,7 +46,7 @@ pub(super) fn ingest(index: &mut Index, base: &Path) -> Result<Vec<String>, Inde
             continue;
         }
         let known = |signature: &str| known.contains(&(name.clone(), signature.to_owned()));
-        match read_if_changed(&dir, name, known, &mut problems) {
+        match read_if_changed(&dir, name, known, problems) {
             Ok(run) => batch.extend(run),
             Err(e) => problems.push(format!("{e:#}")),
         }
@@ -50,22 +58,60 @@ pub(super) fn ingest(index: &mut Index, base: &Path) -> Result<Vec<String>, Inde
     if !batch.is_empty() {
         index.put(&batch)?;
     }
-    Ok(problems)
+    Ok(())
 }
 
-/// Names of the directories of runs, in order.
-fn run_directories(base: &Path) -> (Vec<String>, Vec<String>) {
-    let runs = base.join("runs");
-    match fs::read_dir(&runs) {
-        Ok(entries) => {
-            let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
-            let mut names: Vec<String> = names.collect();
-            names.sort();
-            (names, Vec::new())
+fn tunings(index: &mut Index, base: &Path, problems: &mut Vec<String>) -> Result<(), IndexError> {
+    let known = index.tuning_signatures()?;
+    let known: HashSet<(String, String)> =
+        known.into_iter().map(|(id, signature)| (slug(&id), signature)).collect();
+    let dir = directory(base);
+    let mut changed = Vec::new();
+    for name in directories(&dir, problems) {
+        let dir = dir.join(&name);
+        let signature = signature(&[&dir.join(TUNING_FILE), &dir.join("run.json")]);
+        // Without a record it has not begun yet.
+        if !dir.join(TUNING_FILE).is_file() || known.contains(&(name.clone(), signature.clone())) {
+            continue;
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => (Vec::new(), Vec::new()),
-        Err(e) => (Vec::new(), vec![format!("cannot list {}: {e}", runs.display())]),
+        match tuning(&dir, &name, signature) {
+            Ok(tuning) => changed.push(tuning),
+            Err(e) => problems.push(format!("{e:#}")),
+        }
     }
+    changed.chunks(BATCH).try_for_each(|batch| index.put_tunings(batch))
+}
+
+/// The search in `dir`.
+fn tuning(dir: &Path, name: &str, signature: String) -> Result<TuningRows> {
+    let path = dir.join(TUNING_FILE);
+    let tuning = tune::read(&path)?;
+    ensure!(
+        slug(&tuning.run) == name,
+        "{} is the record of search {}, a copy under another name; it is left out",
+        path.display(),
+        tuning.run
+    );
+    let started = second(&tuning.started).with_context(|| time_trouble(&path, &tuning.started))?;
+    let run: Option<RunRecord> = read_json(&dir.join("run.json"))?;
+    let host = run.map(|run| run.machine.hostname).unwrap_or_default();
+    Ok(TuningRows { host, started, signature, tuning })
+}
+
+/// Names of what is in `dir`, in order; nothing if there is no such directory.
+fn directories(dir: &Path, problems: &mut Vec<String>) -> Vec<String> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(e) => {
+            problems.push(format!("cannot list {}: {e}", dir.display()));
+            return Vec::new();
+        }
+    };
+    let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 /// The run in `dir`, unless it looks as it did when it was read.
@@ -76,7 +122,9 @@ fn read_if_changed(
     problems: &mut Vec<String>,
 ) -> Result<Option<RunRows>> {
     let files = attempts(dir).with_context(|| format!("cannot list {}", dir.display()))?;
-    let signature = signature(dir, &files);
+    let run = dir.join("run.json");
+    let records = files.iter().flat_map(|f| [f.measurement.as_path(), f.verdict.as_path()]);
+    let signature = signature(&records.chain([run.as_path()]).collect::<Vec<&Path>>());
     if known(&signature) {
         return Ok(None);
     }
@@ -108,13 +156,11 @@ fn read_if_changed(
     Ok(Some(RunRows { host, id: record.id, started, signature, measurements }))
 }
 
-/// What tells whether anything was added to a run: records are written once, so the number,
-/// sizes and newest time of the files do.
-fn signature(dir: &Path, files: &[AttemptFiles]) -> String {
-    let records = files.iter().flat_map(|f| [f.measurement.as_path(), f.verdict.as_path()]);
-    let run = dir.join("run.json");
+/// What tells whether anything was added to `records`: they are written whole, so number, sizes
+/// and newest time of those that are there do.
+fn signature(records: &[&Path]) -> String {
     let (mut count, mut bytes, mut newest) = (0, 0, 0);
-    for meta in records.chain([run.as_path()]).filter_map(|path| fs::metadata(path).ok()) {
+    for meta in records.iter().filter_map(|path| fs::metadata(path).ok()) {
         let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         count += 1;
         bytes += meta.len();

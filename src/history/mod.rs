@@ -49,8 +49,10 @@ mod store;
 mod text;
 mod timeline;
 mod trend;
+mod tuning_text;
+mod tunings;
 
-pub use ask::{Answer, History, Missing, Query};
+pub use ask::{Answer, History, Missing, Query, TuningAnswer};
 pub use changepoint::{
     CANDIDATE_PENALTY, ChangePoint, Changes, LEAST_LEVEL, LEAST_STANDARD_ERRORS, LEVEL_WINDOW,
     change_points,
@@ -62,3 +64,7 @@ pub use shared::{SharedHistory, SharedHistoryError};
 pub use store::{IndexError, VERSION};
 pub use text::{detail, overview};
 pub use trend::{LEAST_TREND, Slope, TREND_CONFIDENCE, TREND_WINDOW, Trend, trend};
+pub use tuning_text::tunings;
+pub use tunings::{
+    Best, Lessons, Pattern, TUNING_HISTORY_SCHEMA, Tried, TunedBaseline, TuningHistory,
+};

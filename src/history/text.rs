@@ -179,7 +179,7 @@ fn runs(runs: usize, failures: usize) -> String {
     if failures == 0 { runs.to_string() } else { format!("{runs}, {failures} failed") }
 }
 
-fn machine(group: &Group) -> String {
+pub(super) fn machine(group: &Group) -> String {
     let mut words = vec![group.machine_class.clone()];
     if group.n_gpus > 0 {
         words.push(count(group.n_gpus as usize, "GPU"));

@@ -36,4 +36,5 @@ pub use fingerprint::{Difference, MachineClass};
 pub use lease::{
     Attempt, Choice, Granted, Lease, LeaseError, LeaseRequest, Leases, Resource, Share, Ticket,
 };
+pub(crate) use nvidia::library as nvidia_library;
 pub use probe::load_average;

@@ -15,7 +15,7 @@ use super::probe::Found;
 /// driver is there, since looking for a library costs more than the rest of a probe.
 pub(super) fn find(root: &Path) -> Found {
     let mut found = Found::default();
-    if !root.join("dev/nvidiactl").exists() && !root.join("proc/driver/nvidia").exists() {
+    if !has_driver(root) {
         return found;
     }
     let nvml = match Nvml::init() {
@@ -53,6 +53,15 @@ pub(super) fn find(root: &Path) -> Found {
         });
     }
     found
+}
+
+fn has_driver(root: &Path) -> bool {
+    root.join("dev/nvidiactl").exists() || root.join("proc/driver/nvidia").exists()
+}
+
+/// NVML of the host whose file system is at `root`, if it has the driver and the library.
+pub(crate) fn library(root: &Path) -> Option<Nvml> {
+    has_driver(root).then(|| Nvml::init().ok()).flatten()
 }
 
 /// How many cards the kernel module drives.

@@ -247,7 +247,8 @@ fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
-fn is_variable_name(name: &str) -> bool {
+/// Whether a shell takes `name` for the name of a variable.
+pub(crate) fn is_variable_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -13,6 +13,7 @@ use crate::catalog::{Contract, Count, Model};
 use crate::contract::{ErrorScan, Masker, is_secret, secrets};
 use crate::credentials::Credential;
 use crate::data::{DataPlan, container_homes};
+use crate::edit::{self, Format};
 use crate::engine::absolute;
 use crate::machine::{Driver, Gpu, Machine, Resource, Vendor};
 use crate::options::{EngineKind, text_items};
@@ -94,8 +95,36 @@ pub struct Job {
     pub results_csv: Option<String>,
     /// How the log is searched for errors.
     pub error_scan: ErrorScan,
+    /// What is different in the copy of the script's directory, in this order.
+    pub edits: Vec<Edit>,
+    /// Files that go from the work directory of one Execution to that of the next: paths
+    /// relative to it, with `*` for any characters.
+    pub keep: Vec<String>,
     /// What the user should know before it runs.
     pub warnings: Vec<String>,
+}
+
+/// A value in a configuration file that is different in the copy of the script's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The file, relative to the script's directory: YAML, JSON or TOML by its name.
+    pub file: PathBuf,
+    /// The path of the value, with dots.
+    pub path: String,
+    /// What it is set to.
+    pub value: String,
+}
+
+impl Edit {
+    /// `text`, which the file holds, with the value.
+    ///
+    /// # Errors
+    /// When it has no such value, or it cannot be set.
+    pub fn of(&self, text: &str) -> Result<String, String> {
+        let format = Format::of(&self.file).ok_or("not YAML, JSON or TOML by its name")?;
+        let replaced = edit::replace(text, format, &self.path, &self.value);
+        replaced.map(|r| r.text).map_err(|why| format!("{}: {why}", self.file.display()))
+    }
 }
 
 impl Job {
@@ -378,6 +407,8 @@ impl Planner<'_> {
                 _ => None,
             },
             error_scan,
+            edits: Vec::new(),
+            keep: Vec::new(),
             warnings,
             model: model.clone(),
         }
@@ -463,7 +494,7 @@ impl Planner<'_> {
 }
 
 /// Directory and file name of what is run: the script, or `run.sh` of a directory.
-pub(super) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
+pub(crate) fn script_file(root: &Path, script: &Path) -> (PathBuf, String) {
     let path = root.join(script);
     let is_file = path
         .extension()

@@ -173,7 +173,10 @@ pub fn diagnose(path: &Path) -> Result<Diagnosis> {
                 problems.extend(outcome.problem.map(|p| format!("{name}: {p}")));
                 notes.extend(outcome.notes.iter().map(|n| format!("{name}: {n}")));
                 stated.extend(outcome.stated_busy);
-                host = host.or(outcome.host);
+                host = match (host, outcome.host) {
+                    (Some(host), Some(more)) => Some(HostUse::and(host, more)),
+                    (host, more) => host.or(more),
+                };
             }
             Err(e) => problems.push(format!("{name}: {e:#}")),
         }

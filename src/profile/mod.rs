@@ -21,10 +21,11 @@ mod trace;
 pub use diagnosis::{
     DeviceShare, Diagnosis, Gaps, GpuUse, Hotspot, KernelSums, KindShare, SCHEMA, diagnose,
 };
-pub use host::HostUse;
+pub use host::{CpuCounters, CpuFunction, HostUse};
 pub use kind::Kind;
 pub use picture::{html, svg};
 pub use read::{Collective, CommunicationLog, Format};
 pub use rules::{Bottleneck, Rule, RuleCheck};
 pub use source::{LeftOut, Source};
+pub(crate) use text::shortened as kernel_name;
 pub use text::text;

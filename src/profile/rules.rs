@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::host::HostUse;
+use super::kind::Kind;
 
 /// What holds a workload back.
 #[derive(
@@ -71,6 +72,11 @@ const UNNAMED: f64 = 0.5;
 
 /// CPUs that the processes keep busy when they are what limits: most of one.
 const CPU_BUSY: f64 = 0.8;
+
+/// Instructions per cycle below which a CPU waits for something.
+const CYCLES: f64 = 1.0;
+/// Share of the accesses to the last-level cache that miss when that is the memory.
+const MISSES: f64 = 0.1;
 
 /// One rule, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -189,14 +195,44 @@ pub fn table() -> Vec<Rule> {
         row(
             10,
             Compute,
+            format!(
+                "only samples: matrix products and convolutions take {} of the CPU time or more",
+                percent(DOMINANT)
+            ),
+            "Functions of the host are told by their names, as kernels are.",
+        ),
+        row(
+            11,
+            Memory,
+            format!(
+                "only samples: attention, elementwise functions, norms and copies take {} of the \
+                 CPU time or more",
+                percent(DOMINANT)
+            ),
+            "They do few operations per byte on the host, too.",
+        ),
+        row(
+            12,
+            Memory,
+            format!(
+                "only counters: fewer than {CYCLES} instructions per cycle, and {} or more of the \
+                 accesses to the last-level cache miss",
+                percent(MISSES)
+            ),
+            "The CPU waits for its memory.",
+        ),
+        row(
+            13,
+            Compute,
             format!("only samples: the processes keep {CPU_BUSY} CPUs or more busy"),
             "A single thread that never waits is enough to limit a program.",
         ),
         row(
-            11,
+            14,
             Unknown,
             "only samples: none of these".to_owned(),
-            "The processes wait, for a disk, a network or a clock; samples do not say for which.",
+            "The processes wait, for a disk, a network or a clock; samples do not say for which. Or only \
+             functions are known, and none of a known kind dominates.",
         ),
     ]
 }
@@ -263,11 +299,50 @@ pub(super) fn judge_host(host: &HostUse) -> Vec<RuleCheck> {
         let evidence = format!("GPU busy {} (below {})", percent(busy), percent(IDLE));
         checks.push((9, busy < IDLE, evidence));
     }
-    let (busy, cpus) = (host.cpus_busy, host.cpus);
-    let evidence = format!("{busy:.2} of {cpus} CPUs busy (at least {CPU_BUSY})");
-    checks.push((10, busy >= CPU_BUSY, evidence));
-    checks.push((11, true, format!("the processes wait: {busy:.2} of {cpus} CPUs busy")));
+    if !host.functions.is_empty() {
+        let gemm = host.share_of(&[Kind::Gemm]);
+        let evidence = format!(
+            "matrix products and convolutions {} of the CPU time (at least {})",
+            percent(gemm),
+            percent(DOMINANT)
+        );
+        checks.push((10, gemm >= DOMINANT, evidence));
+        let memory = host.share_of(&[Kind::Attention, Kind::Elementwise, Kind::Norm, Kind::Copy]);
+        let evidence = format!(
+            "attention, elementwise, norms, copies {} of the CPU time (at least {})",
+            percent(memory),
+            percent(DOMINANT)
+        );
+        checks.push((11, memory >= DOMINANT, evidence));
+    }
+    let counters = host.counters.clone().unwrap_or_default();
+    if let Some((cycles, misses)) = counters.instructions_per_cycle.zip(counters.last_level_misses)
+    {
+        let evidence = format!(
+            "{cycles:.2} instructions per cycle (below {CYCLES}), {} of last-level accesses miss \
+             (at least {})",
+            percent(misses),
+            percent(MISSES)
+        );
+        checks.push((12, cycles < CYCLES && misses >= MISSES, evidence));
+    }
+    if host.wall_s > 0.0 {
+        let busy = cpus_busy(host);
+        let evidence = format!("{busy} (at least {CPU_BUSY})");
+        checks.push((13, host.cpus_busy >= CPU_BUSY, evidence));
+        checks.push((14, true, format!("the processes wait: {busy}")));
+    } else {
+        checks.push((14, true, "no function of a known kind dominates".to_owned()));
+    }
     up_to_the_one_that_holds(checks)
+}
+
+/// How many CPUs are busy, of those there are where that is known.
+pub(super) fn cpus_busy(host: &HostUse) -> String {
+    match (host.cpus_busy, host.cpus) {
+        (busy, 0) => format!("{busy:.2} CPUs busy"),
+        (busy, cpus) => format!("{busy:.2} of {cpus} CPUs busy"),
+    }
 }
 
 fn up_to_the_one_that_holds(checks: Vec<(u32, bool, String)>) -> Vec<RuleCheck> {

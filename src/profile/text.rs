@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::Diagnosis;
-use super::rules::percent;
+use super::rules::{cpus_busy, percent};
+use super::{Diagnosis, HostUse};
 use crate::catalog::Lever;
 use crate::results::Table;
 
@@ -60,18 +60,30 @@ pub fn text(diagnosis: &Diagnosis, top: usize) -> String {
         let _ = write!(out, "{table}");
     }
     if let Some(host) = &d.host {
-        let _ = writeln!(
-            out,
-            "\n{:.2} of {} CPUs busy for {}, {:.0} MB of memory at most, {:.0} context switches per \
-             second asked for and {:.0} not, {} page faults from disk",
-            host.cpus_busy,
-            host.cpus,
-            duration(host.wall_s),
-            host.max_rss_bytes as f64 / 1e6,
-            host.voluntary_switches_per_s,
-            host.involuntary_switches_per_s,
-            host.major_faults,
-        );
+        if host.wall_s > 0.0 {
+            out.push('\n');
+            let _ = writeln!(out, "{}", times(host));
+        }
+        if let Some(counters) = &host.counters {
+            let cycles = counters.instructions_per_cycle;
+            let cycles = cycles.map(|n| format!("{n:.2} instructions per cycle"));
+            let misses = counters.last_level_misses;
+            let misses = misses.map(|n| format!("{} of last-level accesses miss", percent(n)));
+            let told: Vec<String> = cycles.into_iter().chain(misses).collect();
+            let _ = writeln!(out, "CPU counters: {}", told.join(", "));
+        }
+        if !host.functions.is_empty() {
+            let mut table = Table::new(["share", "kind", "in", "function"]);
+            for function in host.functions.iter().take(top) {
+                table.row([
+                    percent(function.share),
+                    function.kind.word().to_owned(),
+                    shortened(&function.object),
+                    shortened(&function.name),
+                ]);
+            }
+            let _ = write!(out, "\nCPU time by function:\n{table}");
+        }
         if let Some(busy) = host.gpu_busy {
             let _ = write!(out, "GPUs busy {} of the time", percent(busy));
             if let Some(watts) = host.gpu_power_w {
@@ -123,6 +135,25 @@ pub fn text(diagnosis: &Diagnosis, top: usize) -> String {
     out
 }
 
+/// What the processes did on the host.
+fn times(host: &HostUse) -> String {
+    let (busy, wall) = (cpus_busy(host), duration(host.wall_s));
+    let (asked, not) = (host.voluntary_switches_per_s, host.involuntary_switches_per_s);
+    let faults = host.major_faults;
+    // perf counts all context switches together, and no memory.
+    match host.max_rss_bytes {
+        0 => format!(
+            "{busy} for {wall}, {asked:.0} context switches per second, {faults} page faults from \
+             disk"
+        ),
+        bytes => format!(
+            "{busy} for {wall}, {:.0} MB of memory at most, {asked:.0} context switches per second \
+             asked for and {not:.0} not, {faults} page faults from disk",
+            bytes as f64 / 1e6
+        ),
+    }
+}
+
 /// What one must know before a lever is tried.
 pub(super) fn remarks(lever: &Lever) -> String {
     let mut remarks = Vec::new();
@@ -168,7 +199,7 @@ pub(super) fn duration(s: f64) -> String {
 }
 
 /// A name without control characters that fits into a column.
-pub(super) fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     if name.chars().count() <= NAME {
         return name.chars().map(clean).collect();

@@ -125,7 +125,9 @@ impl State {
             Some(all.max(longest)).filter(|left| *left > 0.0)
         });
         let elapsed_s = now.duration_since(whole.began).as_secs_f64();
-        Some(Count { done: whole.done, total: whole.total, elapsed_s, left_s })
+        // More than was known of can turn out to be needed.
+        let total = whole.total.max(whole.done);
+        Some(Count { done: whole.done, total, elapsed_s, left_s })
     }
 
     fn find(&mut self, id: u64) -> Option<&mut Running> {

@@ -17,6 +17,9 @@
 //! <run dir>/comparisons/<run id>/         what `mad compare` measured: no run of its own
 //!     run.json, comparison.json
 //!     <model>/base/…, <model>/candidate/…     as an attempt above
+//! <run dir>/tunings/<run id>/             a search for a better configuration: no run either
+//!     run.json, run.lock, tuning.json         written anew after every step
+//!     <what>/base/…, <what>/candidate/…       as of a comparison: a candidate, or its second look
 //! ```
 //!
 //! Every file is written once, whole (a rename makes it appear), and never changed:
@@ -48,6 +51,9 @@ use crate::slug::slug;
 
 /// Where the directories of comparisons are.
 const COMPARISONS: &str = "comparisons";
+
+/// Where the directories of searches for a better configuration are.
+const TUNINGS: &str = "tunings";
 
 /// One Run's directory.
 #[derive(Clone, Debug)]
@@ -84,9 +90,19 @@ impl RunDir {
         RunDir::make(base.join(COMPARISONS), id, "")
     }
 
-    /// Whether it is that of a comparison.
+    /// The directory of a search for a better configuration, below `base`: a series of
+    /// comparisons.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn open_tuning(base: &Path, id: &str) -> Result<RunDir> {
+        RunDir::make(base.join(TUNINGS), id, "")
+    }
+
+    /// Whether it is that of a comparison, or of a search, which is made of comparisons.
     pub fn is_comparison(&self) -> bool {
-        self.path.parent().and_then(Path::file_name).is_some_and(|name| name == COMPARISONS)
+        let parent = self.path.parent().and_then(Path::file_name);
+        parent.is_some_and(|name| name == COMPARISONS || name == TUNINGS)
     }
 
     fn make(runs: PathBuf, id: &str, inner: &str) -> Result<RunDir> {

@@ -361,6 +361,7 @@ impl Session<'_> {
             live_output: options.live_output,
             activity: self.activity.clone(),
             keep_work: options.keep_alive,
+            keep_container: options.keep_alive,
         }
     }
 
@@ -395,6 +396,15 @@ impl Session<'_> {
         let records = super_records(rows.iter().map(|(row, sample)| (row, *sample)));
         lock(&self.said.super_records).insert(key, records);
         Ok(())
+    }
+
+    /// Writes the rows of a Measurement that belongs to no Run to a file of their own.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_rows(&self, job: &Job, measurement: &Measurement, path: &Path) -> Result<()> {
+        let rows = rows::of_measurement(&self.planner, job, measurement, None);
+        write_rows(path, rows.iter().map(|(row, _)| row))
     }
 
     /// Appends rows to perf.csv, once in this Run for what is called `once`, and writes those

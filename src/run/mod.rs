@@ -40,7 +40,7 @@ pub use many::Failures;
 pub(crate) use many::SUBMITTED;
 pub use pair::{Obstacle, Side};
 pub use policy::{is_gated, level_step, policy};
-pub use profile::Profiled;
+pub use profile::{Profiled, diagnosed};
 
 use crate::baseline::Store;
 use crate::catalog::{Catalog, Model};
@@ -259,6 +259,14 @@ impl<'a> Session<'a> {
         let hold = Some(Arc::new(dir.hold()?));
         let session = Session::in_dir(dir, planner, cancel, progress)?;
         Ok(Session { retries, resumed: again, _hold: hold, ..session })
+    }
+
+    /// Whether this version, on this machine, can go on with what was begun in the directory.
+    ///
+    /// # Errors
+    /// When it was begun by another version or on another machine.
+    pub fn check_origin(&self) -> Result<()> {
+        resume::check(&self.dir, self.planner.machine)
     }
 
     /// The same Run for one entry that the scheduler has leased its part of the machine for,

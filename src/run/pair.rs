@@ -121,6 +121,30 @@ impl<'a> Side<'a> {
         Ok(well)
     }
 
+    /// One Execution of this side alone that does not count.
+    ///
+    /// # Errors
+    /// When the script could not be started or watched, or on cancellation.
+    pub fn warm_up(&mut self) -> Result<()> {
+        self.alone(Purpose::WarmUp)
+    }
+
+    /// One Execution of this side alone.
+    ///
+    /// # Errors
+    /// As for [`Side::warm_up`].
+    pub fn measure(&mut self) -> Result<()> {
+        self.alone(Purpose::Measure)
+    }
+
+    fn alone(&mut self, purpose: Purpose) -> Result<()> {
+        let session = self.session.of(self.session.activity.clone());
+        let lease = session.lease(&self.job, &self.job.footprint())?;
+        self.execute(lease.grant(), purpose)?;
+        drop(lease);
+        Ok(())
+    }
+
     /// One Execution of each side, `first` first, on the same GPUs and without anybody
     /// between them. The second one is not made when the first fails.
     ///

@@ -6,9 +6,11 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Session;
 use super::measure::Purpose;
-use crate::catalog::Model;
+use crate::catalog::{Catalog, Model};
 use crate::plan::Job;
+use crate::profile::levers::{Catalogs, detect};
 use crate::profile::tool::{Sampler, Tool, attach};
+use crate::profile::{Diagnosis, diagnose};
 use crate::record::{self, Measurement};
 use crate::schedule::Limits;
 
@@ -19,6 +21,34 @@ pub struct Profiled {
     pub measurement: Measurement,
     /// Directory of what the tools wrote.
     pub traces: PathBuf,
+}
+
+impl Profiled {
+    /// What the tools wrote says about the entry, with the levers that follow. None if none of
+    /// them writes what can be diagnosed.
+    ///
+    /// # Errors
+    /// When there is nothing that can be diagnosed.
+    pub fn diagnosis(
+        &self,
+        tools: &[(&str, &Tool)],
+        catalog: &Catalog,
+        model: &Model,
+    ) -> Result<Option<Diagnosis>> {
+        if !tools.iter().any(|(_, tool)| tool.diagnosed) {
+            return Ok(None);
+        }
+        diagnosed(&self.traces, catalog, model).map(Some)
+    }
+}
+
+/// What the traces at `path` say about an entry, with the levers that follow.
+///
+/// # Errors
+/// When there is nothing that can be diagnosed.
+pub fn diagnosed(path: &Path, catalog: &Catalog, model: &Model) -> Result<Diagnosis> {
+    let of = Catalogs { config: Some(&catalog.config), model: Some(model) };
+    diagnose(path)?.with_levers(detect(catalog, model), of)
 }
 
 impl Session<'_> {

@@ -281,10 +281,16 @@ fn about(request: &Request, stack: Stack) -> Vec<String> {
     lines
 }
 
-fn unified(before: Option<&str>, after: &str, path: &Path) -> String {
+/// A change of a file as a unified diff, which `git apply` and `patch -p1` take.
+pub(crate) fn unified(before: Option<&str>, after: &str, path: &Path) -> String {
     let path = path.display();
     let old = before.map_or_else(|| "/dev/null".to_owned(), |_| format!("a/{path}"));
-    TextDiff::from_lines(before.unwrap_or_default(), after)
+    // These programs know no other end of a line.
+    let before: Vec<&str> = before.unwrap_or_default().split_inclusive('\n').collect();
+    let after: Vec<&str> = after.split_inclusive('\n').collect();
+    TextDiff::configure()
+        .newline_terminated(true)
+        .diff_slices(&before, &after)
         .unified_diff()
         .context_radius(DIFF_CONTEXT)
         .header(&old, &format!("b/{path}"))

@@ -157,7 +157,7 @@ fn short_names(axes: &[Axis]) -> Vec<String> {
 
 /// A label as part of an id. One that is plain stays as it is; any other loses its odd
 /// characters and gets a hash of itself, so that labels that look alike then stay apart.
-pub(super) fn part(label: &str) -> String {
+pub(crate) fn part(label: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let hashed_already = label.rsplit_once("-x").is_some_and(|(_, hash)| {
         hash.len() == HASH_DIGITS && hash.bytes().all(|b| b.is_ascii_hexdigit())

@@ -22,6 +22,7 @@ mod synthesis;
 mod text;
 
 pub use axis::Axis;
+pub(crate) use cell::part;
 pub use cell::{Cell, Matrix, cells};
 pub use html::html;
 pub use isolation::{Isolation, IsolationRecord};

@@ -1,5 +1,6 @@
 //! `tuning.json`: what was tried, how it was measured, and what holds.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -47,8 +48,15 @@ pub struct Tuning {
     pub seed: u64,
     /// Share of searches among equal candidates that may recommend anything.
     pub false_alarms: f64,
+    /// The flags that decide what is measured, by name; the context by its digest. A search
+    /// goes on only with those that it began with.
+    pub flags: BTreeMap<String, String>,
     /// What it does next.
     pub phase: Phase,
+    /// Why the entry as it is could not be measured, or its metric not be used: then nothing
+    /// else was done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failure: Option<String>,
     /// The entry as it is, measured before anything else.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub baseline: Option<Baseline>,
@@ -78,6 +86,17 @@ pub enum Strategy {
     Greedy,
     /// `mad tune --strategy halving`: all with few executions, the better half with more.
     Halving,
+}
+
+impl Strategy {
+    /// Its word, as in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Strategy::Search => "search",
+            Strategy::Greedy => "greedy",
+            Strategy::Halving => "halving",
+        }
+    }
 }
 
 /// What a search does next.
@@ -153,6 +172,10 @@ pub struct Change {
     /// What it was, if anybody said.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub was: Option<String>,
+    /// Files that go from one Execution to the next, as [`Lever::keep`](crate::catalog::Lever::keep)
+    /// has them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub keep: Vec<String>,
 }
 
 /// What may be better.
@@ -178,15 +201,25 @@ pub struct Candidate {
     /// Whether it may change the answer.
     #[serde(default)]
     pub numerics: bool,
+    /// Executions that do not count after the change.
+    #[serde(default)]
+    pub warmup: u32,
+    /// Levers that it must not be tried together with.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub conflicts: Vec<String>,
     /// How far it got.
     pub status: Status,
+    /// Whether it was better when it was first measured. Whether that holds, `trust` says.
+    #[serde(default)]
+    pub promising: bool,
     /// How it compared with what it is on top of.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub comparison: Option<EntryComparison>,
     /// The same again, measured afresh: what a recommendation says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub verification: Option<EntryComparison>,
-    /// Whether its gain can be trusted, once it was measured.
+    /// Whether its gain can be trusted, once it was measured: only one that was found again
+    /// afresh can.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub trust: Option<Trust>,
     /// Its rows.

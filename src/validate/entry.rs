@@ -315,6 +315,14 @@ fn ranges(model: &Model, found: &mut Vec<Diagnostic>) {
             complain("regress", "`regress.primary` names no metric".to_owned());
         }
     }
+    if let Some(tune) = &entry.tune {
+        if tune.accuracy.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            complain("tune", "`tune.accuracy` names no metric".to_owned());
+        }
+        if let Some(t) = tune.accuracy_tolerance.filter(|t| !(0.0..1.0).contains(t)) {
+            complain("tune", format!("`tune.accuracy_tolerance` is {t}, not from 0 to below 1"));
+        }
+    }
     for lever in entry.tune.iter().flat_map(|t| &t.levers) {
         for problem in problems(lever) {
             complain("tune", problem);

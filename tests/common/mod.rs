@@ -10,6 +10,7 @@ mod past;
 mod process;
 mod read;
 mod terminal;
+pub mod tuned;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,7 +177,7 @@ impl Row {
 }
 
 /// A line of a CSV file without line breaks in its cells.
-fn cells(line: &str) -> Vec<String> {
+pub fn cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let mut quoted = false;
     for c in line.chars() {

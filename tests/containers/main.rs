@@ -15,9 +15,11 @@ mod engine;
 mod images;
 mod lifetime;
 mod manifest;
+mod profile;
 mod registry;
 mod scripts;
 mod secrets;
+mod tune;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -122,6 +124,8 @@ const DOCKER: &[(&str, Test)] = tests! {
         a_killed_supervisor
         two_runs_of_one_entry_at_once;
     daemon: a_daemon_that_is_not_there;
+    profile: an_entry_is_profiled_once;
+    tune: a_lever_reaches_the_container;
 };
 
 /// What needs root: daemons of a test's own, and other users.

@@ -3,6 +3,7 @@
 mod broken;
 #[path = "../common/mod.rs"]
 mod common;
+mod counters;
 mod lever;
 mod profile;
 mod traces;
@@ -28,7 +29,7 @@ fn confusion_table() {
         let _ = write!(table, "{workload:<15}");
     }
     let mut wrong = Vec::new();
-    for (format, write) in FORMATS {
+    for (format, write) in FORMATS.into_iter().chain(counters::NCU) {
         let _ = write!(table, "\n{format:32}");
         for (workload, ..) in WORKLOADS {
             let dir = tempfile::tempdir().expect("a directory");
@@ -192,6 +193,9 @@ fn the_guide_has_the_levers() {
         }
         if lever.warmup > 0 {
             remarks.push(format!("warm-up {}", lever.warmup));
+        }
+        if !lever.keep.is_empty() {
+            remarks.push(format!("keeps `{}`", lever.keep.join("`, `")));
         }
         if !lever.conflicts.is_empty() {
             remarks.push(format!("not with `{}`", lever.conflicts.join("`, `")));

@@ -90,7 +90,7 @@ fn sums(ops: &[Op]) -> Vec<(&'static str, i64, i64)> {
     sums
 }
 
-fn write(path: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn write(path: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
     fs::write(&path, text).expect("a file");
     path
 }

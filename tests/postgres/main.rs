@@ -10,7 +10,7 @@ mod server;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Past, Ran, eventually, stepped};
+use common::{Past, Ran, eventually, stepped, tuned};
 use serde_json::{Value, json};
 use server::{SECRET, Server, free_port};
 
@@ -255,4 +255,53 @@ fn a_statement_that_may_not_take_its_time_is_told() {
     server.sql("ALTER ROLE mad RESET statement_timeout");
     server.end(writer);
     assert_eq!(told(&past, &server.url())["runs"], 1);
+}
+
+#[test]
+fn searches_are_shared_too() {
+    let server = server!();
+    let alpha = machine("alpha", &[Some(1.0)]);
+    let beta = machine("beta", &[Some(2.0)]);
+    for (past, searches) in [(&alpha, 0..2), (&beta, 2..4)] {
+        for search in &tuned::searches()[searches] {
+            tuned::write(&past.fixture, search);
+            let dir = past.fixture.path("mad/tunings").join(search["run"].as_str().expect("an id"));
+            fs::write(dir.join("run.json"), past.run.to_string()).expect("a record");
+        }
+    }
+    let ask = |past: &Past| ask(past, &server.url(), &["--tuning", "--json"]).exits(0).json();
+    ask(&alpha);
+    let shared = ask(&beta);
+    assert_eq!((&shared["searches"], &ask(&alpha)["searches"]), (&json!(4), &json!(4)));
+    // All of them on one machine say the same.
+    let alone = machine("alone", &[]);
+    tuned::searches().iter().for_each(|search| tuned::write(&alone.fixture, search));
+    let alone = alone.json(&["--tuning"]);
+    assert_eq!(shared["learned"], alone["learned"]);
+    assert_eq!(shared["learned"][1]["tried"], 3);
+    let gains = |told: &Value| -> Vec<Value> {
+        let tried = told["tried"].as_array().expect("a list");
+        tried.iter().map(|row| json!([row["model"], row["change"], row["gain"]])).collect()
+    };
+    assert_eq!(gains(&shared), gains(&alone));
+    let hosts: Vec<&Value> =
+        shared["best"].as_array().expect("a list").iter().map(|b| &b["host"]).collect();
+    assert_eq!(hosts, ["alpha", "beta"]);
+}
+
+#[test]
+fn a_shared_history_without_searches_gets_their_tables() {
+    let server = server!();
+    let past = machine("alpha", &[Some(1.0), Some(2.0)]);
+    assert_eq!(told(&past, &server.url())["runs"], 2);
+    // As the version before made it.
+    server.sql(
+        "DROP VIEW learned_patterns; DROP TABLE best_configurations, optimization_history, \
+         model_baselines, tunings; UPDATE mad_history SET version = 2",
+    );
+    tuned::write(&past.fixture, &tuned::searches()[0]);
+    fs::remove_dir_all(past.fixture.path("mad/runs")).expect("the records go");
+    let told = ask(&past, &server.url(), &["--tuning", "--json"]).exits(0).json();
+    assert_eq!(told["searches"], 1);
+    assert_eq!(self::told(&past, &server.url())["runs"], 2);
 }

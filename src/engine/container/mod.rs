@@ -82,7 +82,7 @@ impl Engine for ContainerEngine {
         let (stale_results, warnings) = work::fill(job, prepared, slot, cancel)?;
         let command = run::Run { containers, job, spec, image, slot };
         command.make_ready(DRIVER)?;
-        let (name, keep) = (command.name(), slot.keep_work);
+        let (name, keep) = (command.name(), slot.keep_container);
         let container = Container { cli: containers.cli.clone(), name, keep, run: None };
         let mut launch = Launch::new(command.argv(), slot.dir.clone());
         launch.timeout_s = job.timeout_s;
@@ -109,8 +109,9 @@ impl Engine for ContainerEngine {
         let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|p| p.starts_with(&own));
         let results: Vec<PathBuf> = results.filter(is_own).collect();
         execution.results = work::keep_results(job, slot, &results)?;
+        execution.trouble.extend(work::keep(job, slot, execution.exit));
         execution.trouble.extend(work::remove(slot));
-        if slot.keep_work {
+        if slot.keep_container {
             execution.trouble.push(container.keep_alive());
         } else {
             for dir in [command.workspace(), command.mad_dir()] {

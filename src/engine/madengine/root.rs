@@ -28,10 +28,11 @@ pub(super) fn make(job: &Job, spec: &MadengineSpec, slot: &Slot) -> Result<bool>
     copy(job, spec, slot).with_context(|| format!("cannot copy {}", spec.root.display()))?;
     write_json(&root, "models.json", &json!([entry(job, spec, slot)]))?;
     write_json(&root, CONTEXT, &Value::Object(context(job, spec, slot)))?;
+    let scripts = root.join(job.script_dir.strip_prefix(&spec.root).unwrap_or(&job.script_dir));
+    work::edit(job, &scripts)?;
     let mut stale = false;
     if let Some(name) = &job.results_csv {
-        let scripts = job.script_dir.strip_prefix(&spec.root).unwrap_or(&job.script_dir);
-        for path in [root.join(name), root.join(scripts).join(name)] {
+        for path in [root.join(name), scripts.join(name)] {
             if path.exists() {
                 fs::remove_file(&path)
                     .with_context(|| format!("cannot remove the stale {}", path.display()))?;
@@ -179,5 +180,39 @@ fn remove_file(path: &Path) -> std::io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::LeverKind;
+    use crate::options::EngineKind;
+    use crate::tune::tests::{Fixture, change};
+    use crate::tune::{Change, apply};
+
+    #[test]
+    fn changes_are_in_the_private_catalog_alone() {
+        let fixture = Fixture::with("#!/bin/bash\n");
+        fixture.write("docker/x.Dockerfile", "# CONTEXT {'gpu_vendor': 'AMD'}\nFROM scratch\n");
+        fixture.write("scripts/x/c.yml", "depth: 2 # layers\n");
+        fixture.entry(json!({ "dockerfile": "docker/x" }));
+        let base = fixture.planned(EngineKind::Madengine, json!({}));
+        let file = Some("c.yml".to_owned());
+        let changes = [
+            Change { file, ..change(LeverKind::Config, "depth", "4") },
+            change(LeverKind::Arg, "--a", "2"),
+            change(LeverKind::Env, "A", "b c"),
+        ];
+        let job = apply(&base, &changes, &fixture.root()).unwrap();
+        let slot = fixture.slot("run/execution-1");
+        make(&job, job.madengine.as_ref().unwrap(), &slot).unwrap();
+        let text = |path: &str| fs::read_to_string(slot.work().join(path)).unwrap();
+        let json = |path: &str| serde_json::from_str::<Value>(&text(path)).unwrap();
+        assert_eq!(text("scripts/x/c.yml"), "depth: 4 # layers\n");
+        assert_eq!(json("models.json")[0]["args"], "--a 2");
+        assert_eq!(json(CONTEXT)["docker_env_vars"]["A"], "b c");
+        let own = fs::read_to_string(fixture.root().join("scripts/x/c.yml")).unwrap();
+        assert_eq!(own, "depth: 2 # layers\n");
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod postgres;
 mod sqlite;
 mod tables;
+mod tunings;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -20,15 +21,15 @@ use rusqlite::types::{FromSql, Value as Cell};
 
 pub use error::IndexError;
 pub use tables::VERSION;
+pub(super) use tunings::TuningRows;
 
 use super::SharedHistory;
 use super::timeline::{Measured, Metric, Point, Timeline, Value};
 use crate::baseline::Key;
 use sqlite::Sqlite;
+use tables::{Family, RUNS};
 
-const SIGNATURES: &str = "SELECT id, signature FROM runs";
 const RUN_COUNT: &str = "SELECT COUNT(*) FROM runs";
-const FORGET_RUN: &str = "DELETE FROM runs WHERE host = $1 AND id = $2";
 const MODELS: &str = "SELECT DISTINCT model FROM measurements ORDER BY model";
 const MODELS_OF: &str = "
 SELECT model FROM measurements WHERE model = $1
@@ -52,8 +53,9 @@ trait Database: fmt::Debug {
     /// The rows that `sql` selects.
     fn select(&mut self, sql: &str, parameters: &[Cell]) -> Result<Vec<Row>, IndexError>;
 
-    /// Forgets `runs` and puts `rows` in, all or nothing; other writers wait or are waited for.
-    fn replace(&mut self, runs: &[RunKey], rows: &Rows) -> Result<(), IndexError>;
+    /// Forgets what is `known` of the first table of `family` and puts `rows` in, a list for each
+    /// table, all or nothing; other writers wait or are waited for.
+    fn replace(&mut self, family: &Family, known: &[Known], rows: &Rows) -> Result<(), IndexError>;
 }
 
 /// A row, read from left to right.
@@ -70,12 +72,12 @@ impl Row {
     }
 }
 
-/// Rows for each of [`tables::TABLES`].
-type Rows = [Vec<Vec<Cell>>; 3];
+/// Rows for each table of a [`Family`], each in the order of its table's columns.
+type Rows = Vec<Vec<Vec<Cell>>>;
 
-/// What a run is known by.
+/// What a run or a search is known by.
 #[derive(Debug)]
-struct RunKey {
+struct Known {
     host: String,
     id: String,
 }
@@ -122,15 +124,20 @@ impl Index {
 
     /// The ids of the runs that are in, each with what it looked like then.
     pub(super) fn signatures(&mut self) -> Result<HashSet<(String, String)>, IndexError> {
-        let rows = self.database.select(SIGNATURES, &[])?;
+        self.signatures_of(RUNS)
+    }
+
+    fn signatures_of(&mut self, family: &Family) -> Result<HashSet<(String, String)>, IndexError> {
+        let sql = format!("SELECT id, signature FROM {}", family[0].name);
+        let rows = self.database.select(&sql, &[])?;
         rows.into_iter().map(|mut row| Ok((row.next()?, row.next()?))).collect()
     }
 
     /// Puts runs in, all or none, in the place of what there was of them.
     pub(super) fn put(&mut self, runs: &[RunRows]) -> Result<(), IndexError> {
-        let key = |run: &RunRows| RunKey { host: run.host.clone(), id: run.id.clone() };
-        let keys: Vec<RunKey> = runs.iter().map(key).collect();
-        self.database.replace(&keys, &rows(runs))
+        let known = |run: &RunRows| Known { host: run.host.clone(), id: run.id.clone() };
+        let known: Vec<Known> = runs.iter().map(known).collect();
+        self.database.replace(RUNS, &known, &rows(runs))
     }
 
     /// Number of runs.
@@ -203,10 +210,9 @@ impl Index {
     }
 }
 
-/// The rows of `runs`, each in the order of its table's columns.
+/// The rows of `runs`.
 fn rows(runs: &[RunRows]) -> Rows {
-    let mut rows = Rows::default();
-    let [run_rows, measurement_rows, value_rows] = &mut rows;
+    let (mut run_rows, mut measurement_rows, mut value_rows) = (vec![], vec![], vec![]);
     for run in runs {
         let RunRows { host, id, started, signature, measurements } = run;
         run_rows.push([host, id, started, signature].map(|text| text.clone().into()).into());
@@ -246,7 +252,7 @@ fn rows(runs: &[RunRows]) -> Rows {
             }
         }
     }
-    rows
+    vec![run_rows, measurement_rows, value_rows]
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use sqlx::{Transaction, TypeInfo as _, ValueRef as _};
 use tokio::runtime::Runtime;
 use tracing::subscriber::NoSubscriber;
 
-use super::tables::{CREATE, TABLES, VERSION};
-use super::{Database, IndexError, Row, Rows, RunKey};
+use super::tables::{CREATE_RUNS, CREATE_TUNINGS, Family, VERSION};
+use super::{Database, IndexError, Known, Row, Rows};
 use crate::history::SharedHistory;
 
 /// How long a connection may take to come about.
@@ -29,11 +29,12 @@ const LOCK: i64 = i64::from_be_bytes(*b"mad hist");
 const WAIT: &str = "SET LOCAL lock_timeout = '60s'";
 
 /// The table that holds [`VERSION`].
-const CREATE_VERSION: &str = "CREATE TABLE mad_history (version BIGINT NOT NULL)";
+const CREATE_VERSION: &str = "CREATE TABLE mad_history (version BIGINT NOT NULL);";
+const SET_VERSION: &str = "INSERT INTO mad_history (version) VALUES ($1)";
+const NEXT_VERSION: &str = "UPDATE mad_history SET version = $1";
 
-const FORGET_RUNS: &str = "
-DELETE FROM runs USING UNNEST($1, $2) AS gone (host, id)
-WHERE runs.host = gone.host AND runs.id = gone.id";
+/// The version that had no searches yet, and is otherwise the same.
+const WITHOUT_TUNINGS: i64 = 2;
 
 #[derive(Debug)]
 struct Postgres {
@@ -85,11 +86,12 @@ impl Postgres {
         runtime.block_on(in_time(PATIENCE, work(connection))).map_err(|e| trouble(place, &e))
     }
 
-    /// Whether there are the tables of this version; none are no error, others are.
+    /// Whether there are the tables of this version; none are no error, nor are those that only
+    /// lack some; others are.
     fn has_tables(&mut self) -> Result<bool, IndexError> {
         let found: Option<i64> = self.wait(version)?;
         match found.map(|found| (found, found.cmp(&VERSION.into()))) {
-            None => Ok(false),
+            None | Some((WITHOUT_TUNINGS, _)) => Ok(false),
             Some((_, std::cmp::Ordering::Equal)) => Ok(true),
             Some((found, std::cmp::Ordering::Greater)) => Err(IndexError::Newer {
                 place: self.place.clone(),
@@ -117,8 +119,8 @@ impl Database for Postgres {
         self.wait(async |connection| select(connection, sql, parameters).await)
     }
 
-    fn replace(&mut self, runs: &[RunKey], rows: &Rows) -> Result<(), IndexError> {
-        self.wait(async |connection| replace(connection, runs, rows).await)
+    fn replace(&mut self, family: &Family, known: &[Known], rows: &Rows) -> Result<(), IndexError> {
+        self.wait(async |connection| replace(connection, family, known, rows).await)
     }
 }
 
@@ -143,14 +145,17 @@ async fn make_tables(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let there: bool = sqlx::query_scalar("SELECT to_regclass('mad_history') IS NOT NULL")
         .fetch_one(&mut *write)
         .await?;
-    if !there {
-        // Texts sort by their bytes, as in SQLite and in Rust.
-        let tables = CREATE.replace(" TEXT", " TEXT COLLATE \"C\"");
-        write.execute(sqlx::raw_sql(&tables)).await?;
-        write.execute(CREATE_VERSION).await?;
-        let version = sqlx::query("INSERT INTO mad_history (version) VALUES ($1)");
-        version.bind(i64::from(VERSION)).execute(&mut *write).await?;
-    }
+    let found = if there { version(&mut write).await? } else { None };
+    // Texts sort by their bytes, as in SQLite and in Rust.
+    let sorted = |tables: &str| tables.replace(" TEXT", " TEXT COLLATE \"C\"");
+    let (tables, version) = match found {
+        None => (sorted(CREATE_RUNS) + CREATE_VERSION + &sorted(CREATE_TUNINGS), SET_VERSION),
+        Some(WITHOUT_TUNINGS) => (sorted(CREATE_TUNINGS), NEXT_VERSION),
+        // Another process was faster.
+        Some(_) => return write.commit().await,
+    };
+    write.execute(sqlx::raw_sql(&tables)).await?;
+    sqlx::query(version).bind(i64::from(VERSION)).execute(&mut *write).await?;
     write.commit().await
 }
 
@@ -202,15 +207,21 @@ fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
 
 async fn replace(
     connection: &mut PgConnection,
-    runs: &[RunKey],
+    family: &Family,
+    known: &[Known],
     rows: &Rows,
 ) -> Result<(), sqlx::Error> {
     let mut write = begin(connection).await?;
-    let hosts: Vec<&str> = runs.iter().map(|run| run.host.as_str()).collect();
-    let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();
-    let forget = sqlx::query(FORGET_RUNS).bind(hosts).bind(ids).persistent(false);
+    let hosts: Vec<&str> = known.iter().map(|known| known.host.as_str()).collect();
+    let ids: Vec<&str> = known.iter().map(|known| known.id.as_str()).collect();
+    let forget = format!(
+        "DELETE FROM {parent} USING UNNEST($1, $2) AS gone (host, id) \
+         WHERE {parent}.host = gone.host AND {parent}.id = gone.id",
+        parent = family[0].name
+    );
+    let forget = sqlx::query(&forget).bind(hosts).bind(ids).persistent(false);
     forget.execute(&mut *write).await?;
-    for (table, rows) in TABLES.iter().zip(rows) {
+    for (table, rows) in family.iter().zip(rows) {
         let copy = format!("COPY {} ({}) FROM STDIN", table.name, table.columns.join(", "));
         let mut copy = write.copy_in_raw(&copy).await?;
         copy.send(copy_text(rows).as_bytes()).await?;

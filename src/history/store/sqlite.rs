@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params_from_iter};
 
-use super::tables::{CREATE, DROP, TABLES, VERSION};
-use super::{Database, FORGET_RUN, IndexError, Row, Rows, RunKey};
+use super::tables::{CREATE_RUNS, CREATE_TUNINGS, DROP, Family, VERSION};
+use super::{Database, IndexError, Known, Row, Rows};
 
 /// `application_id` of the file: that it is ours.
 const APPLICATION: i32 = i32::from_be_bytes(*b"madh");
@@ -50,7 +50,8 @@ impl Sqlite {
             if version(&write, path)? < VERSION || anew {
                 // Tables of an older version, which are made anew from the records like all.
                 write.execute_batch(DROP)?;
-                write.execute_batch(CREATE)?;
+                write.execute_batch(CREATE_RUNS)?;
+                write.execute_batch(CREATE_TUNINGS)?;
                 write.pragma_update(None, "application_id", APPLICATION)?;
                 write.pragma_update(None, "user_version", VERSION)?;
             }
@@ -80,12 +81,13 @@ impl Database for Sqlite {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn replace(&mut self, runs: &[RunKey], rows: &Rows) -> Result<(), IndexError> {
+    fn replace(&mut self, family: &Family, known: &[Known], rows: &Rows) -> Result<(), IndexError> {
         let write = self.write()?;
-        for run in runs {
-            write.prepare_cached(FORGET_RUN)?.execute([&run.host, &run.id])?;
+        let forget = format!("DELETE FROM {} WHERE host = $1 AND id = $2", family[0].name);
+        for Known { host, id } in known {
+            write.prepare_cached(&forget)?.execute([host, id])?;
         }
-        for (table, rows) in TABLES.iter().zip(rows) {
+        for (table, rows) in family.iter().zip(rows) {
             let marks: Vec<String> = (1..=table.columns.len()).map(|i| format!("${i}")).collect();
             let (columns, marks) = (table.columns.join(", "), marks.join(", "));
             let insert = format!("INSERT INTO {} ({columns}) VALUES ({marks})", table.name);

@@ -12,7 +12,7 @@ pub use stack::{DetectedStack, Stack, detect};
 use super::diagnosis::Diagnosis;
 use super::kind::Kind;
 use super::rules::{Bottleneck, percent};
-use crate::catalog::{Config, Lever, Model};
+use crate::catalog::{Config, Lever, LeverKind, Model};
 
 /// The catalog that is part of the program.
 pub const SHIPPED: &str = include_str!("catalog.toml");
@@ -58,13 +58,13 @@ pub struct Catalogs<'a> {
     pub model: Option<&'a Model>,
 }
 
-/// The levers for what `diagnosis` found in a workload of this stack, the most special
-/// first: the entry's own, those of `mad.toml`, those of the stack, those of any stack. A
-/// name that stands twice counts once, as the more special one has it.
+/// All levers for a workload of this stack and who names them, the most special first: the
+/// entry's own, those of `mad.toml`, those of the stack, those of any stack. A name that stands
+/// twice counts once, as the more special one has it.
 ///
 /// # Errors
 /// Never: see [`shipped`].
-pub fn suggest(diagnosis: &Diagnosis, stack: Stack, of: Catalogs<'_>) -> Result<Vec<Suggestion>> {
+pub fn all(stack: Stack, of: Catalogs<'_>) -> Result<Vec<(Lever, String)>> {
     let own = of.model.and_then(|m| m.entry().tune.as_ref()).map(|t| t.levers.clone());
     let config = of.config.map(|c| c.levers.clone()).unwrap_or_default();
     let mut all: Vec<(Lever, String)> = Vec::new();
@@ -82,15 +82,23 @@ pub fn suggest(diagnosis: &Diagnosis, stack: Stack, of: Catalogs<'_>) -> Result<
     all.extend(any.map(|l| (l.clone(), "mad.toml".to_owned())));
     let mut seen = std::collections::HashSet::new();
     all.retain(|(lever, _)| seen.insert(lever.name.clone()));
+    Ok(all)
+}
+
+/// The levers for what `diagnosis` found in a workload of this stack, in the order of [`all`].
+///
+/// # Errors
+/// Never: see [`shipped`].
+pub fn suggest(diagnosis: &Diagnosis, stack: Stack, of: Catalogs<'_>) -> Result<Vec<Suggestion>> {
     let suggestion = |(lever, from): (Lever, String)| {
         let (target, evidence) = evidence(diagnosis, &lever)?;
         Some(Suggestion { lever, from, target, evidence })
     };
-    Ok(all.into_iter().filter_map(suggestion).collect())
+    Ok(all(stack, of)?.into_iter().filter_map(suggestion).collect())
 }
 
 /// What speaks for a lever: the bottleneck it acts on, and what was found.
-fn evidence(d: &Diagnosis, lever: &Lever) -> Option<(Bottleneck, String)> {
+pub(crate) fn evidence(d: &Diagnosis, lever: &Lever) -> Option<(Bottleneck, String)> {
     let needed = lever.needs.as_deref().and_then(Kind::of_word);
     if needed.is_some_and(|kind| d.share_of(&[kind]) < NEEDED) {
         return None;
@@ -125,6 +133,9 @@ pub fn problems(lever: &Lever) -> Vec<String> {
     let mut problems = Vec::new();
     if lever.values.is_empty() || name.trim().is_empty() {
         problems.push(format!("the lever `{name}` has no name, or no values to try"));
+    }
+    if lever.kind == LeverKind::Config && lever.file.is_none() {
+        problems.push(format!("the lever `{name}` is of the kind `config` and names no `file`"));
     }
     let known: Vec<&str> = Bottleneck::ALL.iter().take(4).map(|b| b.word()).collect();
     for target in lever.targets.iter().filter(|t| !known.contains(&t.as_str())) {
@@ -163,7 +174,7 @@ mod tests {
                 let other = other.unwrap_or_else(|| panic!("{name}: no lever {conflict}"));
                 assert!(other.conflicts.contains(name), "{conflict} says nothing of {name}");
             }
-            assert_eq!(lever.file.is_some(), lever.kind == crate::catalog::LeverKind::Config);
+            assert_eq!(lever.file.is_some(), lever.kind == LeverKind::Config);
         }
         for stack in Stack::ALL {
             for target in ["compute", "memory", "communication", "launch"] {

@@ -3,11 +3,13 @@
 mod chrome;
 mod csv_file;
 mod nccl;
+mod ncu;
+mod perf;
 mod rtl_text;
 mod sqlite;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -50,8 +52,16 @@ pub enum Format {
     NsightStatsCsv,
     /// The text summary of rocm_trace_lite.
     RocmTraceLiteText,
+    /// Nsight Compute, as CSV or text: kernels without gaps.
+    NsightCompute,
     /// A log of NCCL or RCCL.
     NcclLog,
+    /// `perf stat`.
+    PerfStat,
+    /// `perf report --stdio`.
+    PerfReport,
+    /// `perf script`.
+    PerfScript,
     /// What `mad profile` sampled.
     Samples,
 }
@@ -59,7 +69,8 @@ pub enum Format {
 impl Format {
     /// Whether it says something else than traces of kernels do.
     pub(super) fn is_complement(self) -> bool {
-        matches!(self, Format::NcclLog | Format::Samples)
+        use Format::{NcclLog, PerfReport, PerfScript, PerfStat, Samples};
+        matches!(self, NcclLog | PerfStat | PerfReport | PerfScript | Samples)
     }
 
     /// Its name in reports.
@@ -75,7 +86,11 @@ impl Format {
             Format::RocprofStatsCsv => "rocprof stats CSV",
             Format::NsightStatsCsv => "Nsight Systems stats CSV",
             Format::RocmTraceLiteText => "rocm_trace_lite summary",
+            Format::NsightCompute => "Nsight Compute",
             Format::NcclLog => "NCCL/RCCL log",
+            Format::PerfStat => "perf stat",
+            Format::PerfReport => "perf report",
+            Format::PerfScript => "perf script",
             Format::Samples => "samples of mad profile",
         }
     }
@@ -118,6 +133,9 @@ fn of_head(head: &[u8]) -> Result<Format, String> {
         None => return Err("it is blank".to_owned()),
         _ => {}
     }
+    if ncu::is_output(&text) {
+        return Ok(Format::NsightCompute);
+    }
     if let Some(format) = csv_file::recognise(&text) {
         return Ok(format);
     }
@@ -126,6 +144,9 @@ fn of_head(head: &[u8]) -> Result<Format, String> {
     }
     if nccl::is_log(&text) {
         return Ok(Format::NcclLog);
+    }
+    if let Some(format) = perf::recognise(&text) {
+        return Ok(format);
     }
     Err("it is no trace, profile or log that is known".to_owned())
 }
@@ -205,9 +226,29 @@ pub(super) fn read(
         | Format::RocprofStatsCsv
         | Format::NsightStatsCsv => Ok(csv_file::read(stream()?, trace)),
         Format::RocmTraceLiteText => Ok(rtl_text::read(stream()?, trace)),
+        Format::NsightCompute => Ok(ncu::read(stream()?, trace)),
         Format::NcclLog => Ok(nccl::read(stream()?, log)),
+        Format::PerfStat => Ok(perf::stat(stream()?)),
+        Format::PerfReport => Ok(perf::report(stream()?)),
+        Format::PerfScript => Ok(perf::script(stream()?)),
         Format::Samples => {
             host::read(path).map(|host| Outcome { host: Some(host), ..Outcome::default() })
+        }
+    }
+}
+
+/// Calls `take` with each line of a text, without its end; of very long ones, with pieces. What is
+/// wrong with it, if it cannot be read to its end.
+fn lines(stream: impl Read, mut take: impl FnMut(&str)) -> Option<String> {
+    const LINE_MAX: u64 = 64 << 10;
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut stream).take(LINE_MAX).read_until(b'\n', &mut line) {
+            Ok(0) => return None,
+            Ok(_) => take(String::from_utf8_lossy(&line).trim_end()),
+            Err(e) => return Some(format!("it cannot be read to its end: {e}")),
         }
     }
 }

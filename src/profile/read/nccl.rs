@@ -4,15 +4,12 @@
 //! durations, so by itself it names no bottleneck.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
-
-/// Longest line that is looked at.
-const LINE_MAX: u64 = 64 << 10;
+use super::{Outcome, lines};
 
 /// Warnings that are kept.
 const WARNINGS: usize = 5;
@@ -67,20 +64,7 @@ pub(super) fn is_log(text: &str) -> bool {
 }
 
 pub(super) fn read(stream: impl Read, log: &mut CommunicationLog) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut stream = BufReader::new(stream);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut stream).take(LINE_MAX).read_until(b'\n', &mut line) {
-            Ok(0) => return outcome,
-            Ok(_) => {}
-            Err(e) => {
-                outcome.problem = Some(format!("it cannot be read to its end: {e}"));
-                return outcome;
-            }
-        }
-        let line = String::from_utf8_lossy(&line);
+    let problem = lines(stream, |line| {
         if let Some((_, warning)) = line.split_once(" NCCL WARN ") {
             let warning = format!("NCCL warns: {}", warning.trim());
             if log.warnings.len() < WARNINGS && !log.warnings.contains(&warning) {
@@ -89,7 +73,8 @@ pub(super) fn read(stream: impl Read, log: &mut CommunicationLog) -> Outcome {
         } else if let Some((_, info)) = line.split_once(" NCCL INFO ") {
             take(info.trim(), log);
         }
-    }
+    });
+    Outcome { problem, ..Outcome::default() }
 }
 
 fn take(info: &str, log: &mut CommunicationLog) {

@@ -1,5 +1,6 @@
 //! Tools that are attached to an execution: madengine's registry, and how it is applied.
 
+mod gpus;
 mod sampler;
 
 use std::collections::BTreeMap;
@@ -9,10 +10,13 @@ use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+pub use gpus::GpuSample;
 pub(super) use sampler::SCHEMA as SAMPLES_SCHEMA;
-pub use sampler::{GpuSample, Sample, Sampler, Samples};
+pub use sampler::{Sample, Sampler, Samples};
 
+use crate::catalog::{Count, Model};
 use crate::diagnostic::did_you_mean;
+use crate::machine::{Machine, Vendor};
 use crate::options::EngineKind;
 use crate::plan::{Hook, Job};
 
@@ -102,6 +106,16 @@ impl Registry {
             Some(near) => bail!("there is no tool `{name}`; did you mean `{near}`?"),
             None => bail!("there is no tool `{name}`; `mad profile --list` lists them"),
         }
+    }
+}
+
+/// The tool for an entry where nobody names one: what needs nothing for an entry on the CPU,
+/// for GPUs their vendor's profiler.
+pub fn default_tool(model: &Model, machine: &Machine) -> &'static str {
+    match (model.n_gpus(), machine.gpus.first().map(|gpu| gpu.vendor)) {
+        (Count::Exactly(0), _) | (_, None) => "builtin",
+        (_, Some(Vendor::Amd)) => "rocprofv3_compute",
+        (_, Some(Vendor::Nvidia)) => "nsys",
     }
 }
 

@@ -1,17 +1,19 @@
 //! The profiler that needs nothing: what a process tree does, looked at from outside.
 //!
-//! It reads `/proc` and, for AMD GPUs, sysfs: CPU time, memory, context switches and page
-//! faults of all descendants of this process, and how busy the GPUs are.
+//! It reads `/proc`: CPU time, memory, context switches and page faults of all descendants of
+//! this process; and asks the drivers of the GPUs how busy these are ([`Gpus`]).
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::gpus::{GpuSample, Gpus};
 
 /// Format and version of the file.
 pub(in crate::profile) const SCHEMA: &str = "mad-samples/1";
@@ -58,20 +60,9 @@ pub struct Sample {
     pub cpu_s: f64,
     /// Bytes of memory.
     pub rss_bytes: u64,
-    /// The GPUs, where sysfs has them.
+    /// The GPUs, where their driver tells.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub gpus: Vec<GpuSample>,
-}
-
-/// One GPU at one look.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GpuSample {
-    /// Share of the time it is busy, from 0 to 1, as its driver says.
-    pub busy: Option<f64>,
-    /// Watts.
-    pub power_w: Option<f64>,
-    /// Bytes of its memory that are used.
-    pub memory_bytes: Option<u64>,
 }
 
 /// Looks until it is asked what it saw.
@@ -130,25 +121,18 @@ struct State {
     processes: HashMap<(u32, u64), Process>,
     max_rss: u64,
     samples: Vec<Sample>,
-    gpus: Vec<PathBuf>,
+    gpus: Gpus,
 }
 
 impl State {
     fn new() -> State {
-        let cards = fs::read_dir("/sys/class/drm").into_iter().flatten().flatten();
-        let mut gpus: Vec<PathBuf> = cards
-            .map(|entry| entry.path().join("device"))
-            .filter(|device| device.join("gpu_busy_percent").exists())
-            .collect();
-        gpus.sort();
-        gpus.dedup();
         State {
             began: None,
             last: 0.0,
             processes: HashMap::new(),
             max_rss: 0,
             samples: Vec::new(),
-            gpus,
+            gpus: Gpus::find(Path::new("/")),
         }
     }
 
@@ -170,7 +154,7 @@ impl State {
         self.max_rss = self.max_rss.max(rss);
         let t = self.began.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
         self.last = t;
-        let gpus = self.gpus.iter().map(|device| gpu(device)).collect();
+        let gpus = self.gpus.look();
         self.samples.push(Sample { t, cpu_s: self.cpu_s(), rss_bytes: rss, gpus });
     }
 
@@ -258,16 +242,4 @@ fn switches(pid: u32) -> (u64, u64) {
         sums.1 += value("nonvoluntary_ctxt_switches:");
     }
     sums
-}
-
-fn gpu(device: &Path) -> GpuSample {
-    let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<f64>().ok();
-    let sensors = fs::read_dir(device.join("hwmon")).into_iter().flatten().flatten();
-    let mut powers =
-        sensors.flat_map(|s| ["power1_average", "power1_input"].map(|name| s.path().join(name)));
-    GpuSample {
-        busy: number(device.join("gpu_busy_percent")).map(|percent| percent / 100.0),
-        power_w: powers.find_map(number).map(|microwatts| microwatts / 1e6),
-        memory_bytes: number(device.join("mem_info_vram_used")).map(|bytes| bytes as u64),
-    }
 }
