@@ -178,6 +178,12 @@ impl Common {
             Some(run) => Some(self.left(run)?),
             None => None,
         };
+        if let (Some(done), Some(path)) = (&left, &self.write_patch)
+            && done.phase == Phase::Done
+        {
+            write_patch(path, &planner, &job, done, global.quiet)?;
+            return Ok(Exit::Ok);
+        }
         if left.is_none() && !global.quiet {
             self.hint(&model);
         }

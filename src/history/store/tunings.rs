@@ -234,7 +234,7 @@ fn rows(tunings: &[TuningRows]) -> Rows {
 }
 
 /// What the search found about one candidate.
-fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
+fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 10] {
     let one = match &candidate.changes[..] {
         [one] => Some(one),
         _ => None,
@@ -248,6 +248,7 @@ fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
         one.map(|change| change.value.clone()).into(),
         status(candidate.status).to_owned().into(),
         because.unwrap_or_default().into(),
+        conclusive(candidate).into(),
         gain.map(|gain| gain.gain).into(),
         gain.map(|gain| gain.interval.0).into(),
         gain.map(|gain| gain.interval.1).into(),
@@ -260,7 +261,17 @@ fn bottleneck(tuning: &Tuning, candidate: &Candidate) -> Bottleneck {
     found().or(candidate.target).unwrap_or(Bottleneck::Unknown)
 }
 
-/// The word of a status in records, which the view of patterns knows.
+/// Whether it is known if the candidate is better: one that looked better at first is too good
+/// to be believed and too good to be called no better, until it is measured afresh.
+fn conclusive(candidate: &Candidate) -> bool {
+    match candidate.status {
+        Status::Failure => true,
+        Status::Success => candidate.verification.is_some() || !candidate.promising,
+        Status::Waiting | Status::Skipped => false,
+    }
+}
+
+/// The word of a status in records.
 fn status(status: Status) -> &'static str {
     match status {
         Status::Waiting => "waiting",
