@@ -108,7 +108,8 @@ fn catalog(root: &Path) {
 }
 
 fn search(dir: &Path, seed: u32) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_mad"))
+    let mad = std::env::var("MAD_BENCH_MAD").unwrap_or(env!("CARGO_BIN_EXE_mad").to_owned());
+    let output = Command::new(mad)
         .current_dir(dir)
         .args(["--json", "--quiet", "tune-search", "hashes", "--candidates", "8"])
         .args(["--max-samples", "12", "--seed", &seed.to_string()])

@@ -13,12 +13,13 @@ use super::{Exit, Global, print, print_json, select};
 use crate::catalog::{Model, split_commas};
 use crate::compare::Stop;
 use crate::engine::Cancel;
+use crate::history::{History, Lessons};
 use crate::options::{Context, RunOptions};
 use crate::plan::{Job, Planner};
 use crate::profile::tool::{Registry, default_tool};
 use crate::record::{self, RunDir};
 use crate::run::Session;
-use crate::tune::{self, Goal, Phase, Request, Search, Strategy, Tuning};
+use crate::tune::{self, Goal, Phase, Request, Search, Strategy, Tuning, TuningReport};
 use crate::validate::Validator;
 
 /// Find a better configuration of an entry: profile once, try one change at a time, measure
@@ -162,7 +163,7 @@ impl Common {
         let skip = planner.gate(&model);
         if options.plan || skip.is_some() {
             let why = skip.as_ref().map(ToString::to_string);
-            plan::print_plan(global, &planner, &job, &request, &|_, _, _| None, why.as_deref())?;
+            plan::print_plan(global, &planner, &job, &request, why.as_deref())?;
             return Ok(match skip {
                 Some(skip) if !options.plan => {
                     eprintln!("error: nothing was measured: {skip}");
@@ -178,14 +179,12 @@ impl Common {
             Some(run) => Some(self.left(run)?),
             None => None,
         };
-        if let (Some(done), Some(path)) = (&left, &self.write_patch)
-            && done.phase == Phase::Done
-        {
-            write_patch(path, &planner, &job, done, global.quiet)?;
-            return Ok(Exit::Ok);
-        }
-        if left.is_none() && !global.quiet {
-            self.hint(&model);
+        match &left {
+            Some(left) if left.phase == Phase::Done => {
+                eprintln!("note: the search {} is done: nothing more is measured", left.run);
+            }
+            None if !global.quiet => self.hint(&model),
+            _ => {}
         }
         let cancel = Cancel::default();
         cancel.on_signals()?;
@@ -262,8 +261,18 @@ impl Common {
             budget: options.budget,
             seed: self.seed,
             false_alarms: gate.false_alarms.unwrap_or(FALSE_ALARMS),
+            lessons: self.lessons(),
             progress: !global.quiet,
             notes,
+        })
+    }
+
+    /// What earlier searches below the same directory teach. Without, a search is no worse than
+    /// the first one was.
+    fn lessons(&self) -> Lessons {
+        History::new(&self.options.run_dir, None).lessons().unwrap_or_else(|e| {
+            eprintln!("warning: what earlier searches found is not known: {e:#}");
+            Lessons::default()
         })
     }
 
@@ -319,8 +328,10 @@ impl Common {
         });
         if let Some(left) = open.max_by(|a, b| a.started.cmp(&b.started)) {
             eprintln!(
-                "note: a search of {} ended early, on {}: --resume {} goes on with it",
-                left.model, left.started, left.run
+                "note: a search of {} ended early, on {}: `{}` goes on with it",
+                left.model,
+                left.started,
+                left.resume_command()
             );
         }
     }
@@ -329,26 +340,22 @@ impl Common {
         if global.json {
             print_json(&serde_json::to_value(done)?)?;
         } else {
-            let best = done.recommendation.as_ref().map(|r| r.candidates.join(", "));
-            print(&format!(
-                "{}\nrecords: {}\n",
-                best.unwrap_or_else(|| "none beats the baseline".to_owned()),
-                session.dir().path().display()
-            ))?;
+            print(&tune::text(&TuningReport::new(done.clone())))?;
+            print(&format!("records: {}\n", session.dir().path().display()))?;
         }
         let tried = done.candidates.iter().any(|c| c.comparison.is_some());
         if let Some(failure) = &done.failure {
             eprintln!("error: {} fails as it is: {failure}", done.model);
             return Ok(Exit::RunFailed);
         }
-        let resume = || format!("go on with the same command and --resume {}", done.run);
+        let resume = || format!("go on with `{}`", done.resume_command());
         Ok(match done.stopped {
             Some(Stop::Interrupted) => {
                 eprintln!("error: interrupted; {}", resume());
                 Exit::RunFailed
             }
             Some(Stop::Budget) => {
-                eprintln!("error: the time was not enough; {}, and a larger --budget", resume());
+                eprintln!("error: the time was not enough; {} and a larger --budget", resume());
                 Exit::Findings
             }
             None if !tried => {

@@ -10,7 +10,7 @@ use crate::profile::Diagnosis;
 use crate::profile::levers::detect;
 use crate::regress::count;
 use crate::run::diagnosed;
-use crate::tune::{Candidate, Choice, Learned, Request, Status, by_hand, propose};
+use crate::tune::{self, Candidate, Choice, Request, Status, by_hand, propose};
 
 /// A candidate, and the lines that measure it.
 #[derive(Serialize)]
@@ -30,7 +30,6 @@ pub(super) fn print_plan(
     planner: &Planner<'_>,
     job: &Job,
     request: &Request,
-    learned: &dyn Fn(&str, &str, Option<crate::profile::Bottleneck>) -> Option<Learned>,
     cannot: Option<&str>,
 ) -> Result<()> {
     let (catalog, model) = (planner.catalog, &job.model);
@@ -42,7 +41,9 @@ pub(super) fn print_plan(
         job,
         stack: stack.stack,
         diagnosis: found.as_ref(),
-        learned,
+        learned: &|lever, value, bottleneck| {
+            request.learned(stack.stack, &job.machine_class(), (lever, value, bottleneck))
+        },
         most: request.candidates,
         allow_numerics: request.numerics_allowed(model),
         on_paper: true,
@@ -82,7 +83,7 @@ pub(super) fn print_plan(
             _ => "not".to_owned(),
         };
         let from = &candidate.from;
-        out.push_str(&format!("{number} {}  ({from})\n", candidate.words()));
+        out.push_str(&format!("{number} {}  ({from})\n", tune::words(&candidate.changes)));
         out.push_str(&format!("     {}\n", candidate.evidence));
         match &candidate.trust {
             Some(trust) => out.push_str(&indented(&trust.because)),

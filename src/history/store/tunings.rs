@@ -261,12 +261,13 @@ fn bottleneck(tuning: &Tuning, candidate: &Candidate) -> Bottleneck {
     found().or(candidate.target).unwrap_or(Bottleneck::Unknown)
 }
 
-/// Whether it is known if the candidate is better: one that looked better at first is too good
-/// to be believed and too good to be called no better, until it is measured afresh.
+/// Whether it is known if the candidate's change is better by itself: what looked better and was
+/// not measured afresh, or on top of others, says neither that it helps nor that it does not.
 fn conclusive(candidate: &Candidate) -> bool {
+    let afresh = candidate.verification.is_some() && candidate.on_top_of.is_empty();
     match candidate.status {
         Status::Failure => true,
-        Status::Success => candidate.verification.is_some() || !candidate.promising,
+        Status::Success => afresh || !candidate.promising,
         Status::Waiting | Status::Skipped => false,
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{NextStep, TuningConclusion, words};
 use crate::catalog::LeverKind;
-use crate::tune::{Change, Phase, Strategy, Tuning};
+use crate::tune::{Change, Phase, Tuning};
 
 /// Where the patch of the recommendation is written in the commands that are proposed.
 const PATCH: &str = "tuned.patch";
@@ -20,7 +20,7 @@ pub fn context(changes: &[Change]) -> Option<Value> {
 pub(super) fn steps(tuning: &Tuning, conclusion: TuningConclusion) -> Vec<NextStep> {
     let step = |what: &str, command: String| NextStep { what: what.to_owned(), command };
     let model = shell_words::quote(&tuning.model);
-    let resume = resume(tuning);
+    let resume = tuning.resume_command();
     let mut steps = Vec::new();
     if tuning.phase != Phase::Done {
         steps.push(step("go on with the search", resume.clone()));
@@ -47,16 +47,6 @@ pub(super) fn steps(tuning: &Tuning, conclusion: TuningConclusion) -> Vec<NextSt
     let accept = format!("mad baseline accept {model} --new-level --why {}", quote(&why));
     steps.push(step("accept the new level", accept));
     steps
-}
-
-/// The command that goes on with a search, or does the rest of a finished one.
-fn resume(tuning: &Tuning) -> String {
-    let (model, run) = (shell_words::quote(&tuning.model), shell_words::quote(&tuning.run));
-    match tuning.strategy {
-        Strategy::Search => format!("mad tune-search --tag {model} --resume {run}"),
-        Strategy::Greedy => format!("mad tune {model} --resume {run}"),
-        Strategy::Halving => format!("mad tune {model} --strategy halving --resume {run}"),
-    }
 }
 
 fn quote(text: &str) -> String {

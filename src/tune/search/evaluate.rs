@@ -8,6 +8,7 @@ use super::measure::Question;
 use super::{Search, untrusted};
 use crate::compare::Duelled;
 use crate::tune::overlap::{conflict, merged};
+use crate::tune::report::words;
 use crate::tune::trust::change;
 use crate::tune::{Change, Phase, Status, Strategy};
 
@@ -83,7 +84,7 @@ impl Search<'_, '_> {
             Ok(job) => self.write_rows(&id, done, &job)?,
             Err(_) => None,
         };
-        let words = candidate.words();
+        let changes = words(&candidate.changes);
         let candidate = &mut self.tuning.candidates[i];
         candidate.comparison = Some(done.comparison.clone());
         candidate.csv = csv;
@@ -94,9 +95,9 @@ impl Search<'_, '_> {
         candidate.promising = against.is_empty();
         let seen = seen.unwrap_or_default();
         let line = match against.first() {
-            None => format!("{id} ({words}): better by {seen}"),
+            None => format!("{id} ({changes}): better by {seen}"),
             Some(reason) => {
-                format!("{id} ({words}): {}", reason.lines().next().unwrap_or_default())
+                format!("{id} ({changes}): {}", reason.lines().next().unwrap_or_default())
             }
         };
         candidate.trust = Some(untrusted(match against.is_empty() {

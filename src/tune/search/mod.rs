@@ -16,8 +16,8 @@ pub use request::Request;
 
 use super::trust::Judge;
 use super::{
-    Baseline, Candidate, Change, Choice, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA,
-    Trust, Tuning, apply, metric, propose,
+    Baseline, Change, Choice, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA, Trust, Tuning,
+    apply, metric, propose,
 };
 use crate::compare::{Stop, seed_of};
 use crate::plan::Job;
@@ -101,7 +101,6 @@ impl<'s, 'a> Search<'s, 'a> {
     ) -> Result<Self> {
         session.check_origin()?;
         let run = &tuning.run;
-        ensure!(tuning.phase != Phase::Done, "the search {run} is done: begin another one");
         let mut differ = Vec::new();
         let mut compare = |what: &str, then: &str, now: &str| {
             if then != now {
@@ -278,13 +277,17 @@ impl<'s, 'a> Search<'s, 'a> {
     /// Chooses what is tried.
     fn propose(&mut self) -> Result<()> {
         let catalog = self.session.planner.catalog;
+        let stack = detect(catalog, &self.job.model).stack;
         let found = self.tuning.diagnosis.as_ref();
         self.tuning.candidates = propose(&Choice {
             catalog,
             job: &self.job,
-            stack: detect(catalog, &self.job.model).stack,
+            stack,
             diagnosis: found.and_then(|d| d.diagnosis.as_ref()),
-            learned: &|_, _, _| None,
+            learned: &|lever, value, bottleneck| {
+                let class = &self.tuning.machine_class;
+                self.request.learned(stack, class, (lever, value, bottleneck))
+            },
             most: self.request.candidates,
             allow_numerics: self.request.numerics_allowed(&self.job.model),
             on_paper: false,
@@ -344,15 +347,4 @@ impl<'s, 'a> Search<'s, 'a> {
 /// A candidate that is not to be believed.
 fn untrusted(because: Vec<String>) -> Trust {
     Trust { trustworthy: false, because }
-}
-
-impl Candidate {
-    /// Its values in words: `OMP_NUM_THREADS=4`.
-    pub fn words(&self) -> String {
-        let words = |c: &Change| match c.value.is_empty() {
-            true => c.lever.clone(),
-            false => format!("{}={}", c.lever, c.value),
-        };
-        self.changes.iter().map(words).collect::<Vec<_>>().join(" ")
-    }
 }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::catalog::Model;
+use crate::history::Lessons;
 use crate::plan::Planner;
+use crate::profile::Bottleneck;
+use crate::profile::levers::Stack;
 use crate::slug::digest;
-use crate::tune::Strategy;
 use crate::tune::metric::Goal;
+use crate::tune::{Learned, Strategy, Tuning};
 
 /// What is asked of a search.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct Request {
     pub seed: Option<u64>,
     /// Share of searches among equal candidates that may recommend anything.
     pub false_alarms: f64,
+    /// What earlier searches teach.
+    pub lessons: Lessons,
     /// Whether to tell on standard error what is being done.
     pub progress: bool,
     /// What the user should know.
@@ -57,7 +62,7 @@ impl Request {
         let flags = [
             ("candidates", self.candidates.to_string()),
             ("target", text(self.goal.map(|goal| goal.to_string()))),
-            ("profile-tool", self.tools.join(",")),
+            ("profile-tool", if trace.is_some() { String::new() } else { self.tools.join(",") }),
             ("trace", text(trace)),
             ("allow-numerics", if self.allow_numerics { "yes".into() } else { String::new() }),
             ("min-effect", text(self.min_effect.map(|e| e.to_string()))),
@@ -74,9 +79,44 @@ impl Request {
         given.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    /// What earlier searches found about a lever, a value of it and a bottleneck, for entries
+    /// built on `stack` on machines of this class.
+    pub(crate) fn learned(
+        &self,
+        stack: Stack,
+        machine_class: &str,
+        (lever, value, bottleneck): (&str, &str, Option<Bottleneck>),
+    ) -> Option<Learned> {
+        self.lessons.learned(lever, value, bottleneck, stack.word(), machine_class)
+    }
+
     /// Whether what may change the answer of `model` is tried.
     pub(crate) fn numerics_allowed(&self, model: &Model) -> bool {
         let accuracy = model.entry().tune.as_ref().and_then(|tune| tune.accuracy.as_ref());
         self.allow_numerics || accuracy.is_some()
+    }
+}
+
+impl Tuning {
+    /// The command that goes on with the search, with the flags that it began with; of the
+    /// context, which may hold secrets, it has no more than that there was one.
+    pub fn resume_command(&self) -> String {
+        let model = self.model.as_str();
+        let command: &[&str] = match self.strategy {
+            Strategy::Search => &["tune-search", "--tag", model],
+            Strategy::Greedy => &["tune", model],
+            Strategy::Halving => &["tune", model, "--strategy", "halving"],
+        };
+        let all = [&["mad"], command, &["--resume", &self.run]].concat();
+        let mut words: Vec<String> = all.into_iter().map(str::to_owned).collect();
+        for (flag, value) in &self.flags {
+            words.push(format!("--{flag}"));
+            match flag.as_str() {
+                "allow-numerics" => {}
+                "additional-context" => words.push("<the same as then>".to_owned()),
+                _ => words.push(value.clone()),
+            }
+        }
+        shell_words::join(words)
     }
 }

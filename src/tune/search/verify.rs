@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::measure::Question;
 use super::{Search, untrusted};
 use crate::tune::overlap::{fit, merged};
+use crate::tune::report::words;
 use crate::tune::trust::change;
 use crate::tune::{Candidate, Gain, Phase, Recommendation, Status, Strategy, Trust};
 
@@ -83,7 +84,7 @@ impl Search<'_, '_> {
         let changes = self.changes_of(i);
         let candidate = &self.tuning.candidates[i];
         let (id, numerics) = (candidate.id.clone(), candidate.numerics);
-        self.say(&format!("{id} ({}): measuring it afresh", candidate.words()));
+        self.say(&format!("{id} ({}): measuring it afresh", words(&candidate.changes)));
         let question = Question {
             name: format!("{id}-afresh"),
             base: &[],
