@@ -26,10 +26,12 @@ const FILES: &[(&str, &str)] = shipped![
     ".claude/agents/benchmark-runner.md" from "roles/benchmark-runner.md",
     ".claude/agents/model-author.md" from "roles/model-author.md",
     ".claude/agents/perf-analyst.md" from "roles/perf-analyst.md",
+    ".claude/agents/tuner.md" from "roles/tuner.md",
     ".claude/commands/mad-add-model.md" from "commands/mad-add-model.md",
     ".claude/commands/mad-benchmark.md" from "commands/mad-benchmark.md",
     ".claude/commands/mad-profile.md" from "commands/mad-profile.md",
     ".claude/commands/mad-report.md" from "commands/mad-report.md",
+    ".claude/commands/mad-tune.md" from "commands/mad-tune.md",
     ".claude/commands/mad-validate.md" from "commands/mad-validate.md",
 ];
 
