@@ -252,7 +252,7 @@ impl Loop<'_> {
         mut pending: Vec<usize>,
         start: &dyn Fn(usize, Grant),
     ) -> Result<Vec<usize>> {
-        let mut policy = Policy::default();
+        let mut policy = Policy::new(self.tasks);
         let mut running: Vec<Running> = Vec::new();
         let mut queued: Option<(usize, Ticket)> = None;
         let mut trouble = None;

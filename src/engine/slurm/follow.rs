@@ -65,7 +65,7 @@ pub(super) fn follow(
             }
             current = Some(*n);
             let execution = path.join(slot.executions.0.to_string());
-            let ended = fs::read_to_string(execution.join("end")).ok();
+            let ended = line(&JobDir::look(&execution).join("end"));
             output.read(&execution);
             // What a signal ended, Slurm may have ended: it has the last word.
             let status: Option<i32> = ended.map(|text| text.trim().parse().unwrap_or(1));
@@ -107,6 +107,11 @@ pub(super) fn follow(
         }
         std::thread::sleep((clock.elapsed() / 20).clamp(LOOK.0, LOOK.1));
     }
+}
+
+/// The line that a node wrote to `path`, once it is there whole.
+pub(super) fn line(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'))
 }
 
 /// Ends a job; that it cannot be ended is said.
