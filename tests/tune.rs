@@ -288,6 +288,7 @@ fn nothing_to_try_and_arguments_that_make_no_sense() {
     mad(&["tune-search"]).exits(4);
     mad(&["tune-search", "decode", "--candidates", "99"]).exits(4).says(&["1..=8"]);
     mad(&["tune-search", "decode", "--candidates", "0"]).exits(4);
+    mad(&["tune-search", "decode", "--max-samples", "5"]).exits(4).says(&["fewer than 6"]);
     mad(&["tune-search", "decode", "--profile-tool", "bultin"]).exits(4).says(&["`builtin`?"]);
     mad(&["tune-search", "decode", "--trace", "gone"]).exits(4).says(&["there is no such file"]);
     mad(&["tune-search", "decode", "--resume", "gone"]).exits(4).says(&["there is no search"]);
