@@ -9,6 +9,7 @@ use crate::diagnostic::relative;
 use crate::edit::{self, Format, Missing};
 use crate::glob::{Glob, files_below};
 use crate::plan::{Edit, Job};
+use crate::regress::count;
 
 /// Files that are looked at.
 const FILES: usize = 10_000;
@@ -59,7 +60,11 @@ pub(super) fn locate(job: &Job, change: &Change, root: &Path) -> Result<Located>
             let more = without.len().saturating_sub(3);
             let said = without.iter().take(3).map(|(f, why)| format!("{}: {why}", f.display()));
             let said: Vec<String> = said.collect();
-            let more = if more > 0 { format!("; and {more} more files") } else { String::new() };
+            let more = if more > 0 {
+                format!("; and {}", count(more, "more file"))
+            } else {
+                String::new()
+            };
             bail!("no file in {shown} has `{path}`: {}{more}", said.join("; "))
         }
         _ => {

@@ -49,6 +49,13 @@ struct Idea {
     doubt: Option<String>,
 }
 
+impl Idea {
+    /// Whether the user named it.
+    fn is_own(&self) -> bool {
+        self.from == "entry" || self.from == "mad.toml"
+    }
+}
+
 /// What is tried first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Hope {
@@ -86,10 +93,13 @@ pub fn propose(of: &Choice<'_>) -> Result<Vec<Candidate>> {
     for (i, idea) in first.iter().chain(&second).enumerate() {
         match of.values(idea, &all) {
             Ok(candidates) => {
-                ranked.extend(candidates.into_iter().enumerate().map(|(n, (candidate, hope))| {
+                for (n, (candidate, hope)) in candidates.into_iter().enumerate() {
                     let gain = candidate.learned.filter(|_| hope == Hope::Helped);
-                    ((hope, gain.map_or(0.0, |l| -l.gain), n, i), candidate)
-                }))
+                    match candidate.status {
+                        Status::Skipped => skipped.push(candidate),
+                        _ => ranked.push(((hope, gain.map_or(0.0, |l| -l.gain), n, i), candidate)),
+                    }
+                }
             }
             Err(Some(why)) => skipped.extend(of.skipped(idea, why)),
             Err(None) => {}
@@ -140,10 +150,9 @@ impl Choice<'_> {
         all: &[(Lever, String)],
     ) -> Result<Vec<(Candidate, Hope)>, Option<String>> {
         let lever = &idea.lever;
-        let change = self.change(lever).map_err(|why| {
-            let own = idea.from == "entry" || idea.from == "mad.toml";
-            own.then(|| format!("it cannot be tried: {why:#}"))
-        })?;
+        let change = self
+            .change(lever)
+            .map_err(|why| idea.is_own().then(|| format!("it cannot be tried: {why:#}")))?;
         let default = idea.mention.as_ref().and_then(|m| m.default.clone());
         let now = change.was.clone().or(default);
         let values: Vec<&String> =
@@ -163,15 +172,19 @@ impl Choice<'_> {
             return Err(Some(format!("it must not go together with {other}, which is set{value}")));
         }
         let mut candidates = Vec::new();
-        let mut refused = None;
         for value in values {
             let change = Change { value: value.clone(), was: now.clone(), ..change.clone() };
             match change::apply(self.job, std::slice::from_ref(&change), &self.catalog.root) {
                 Ok(_) => candidates.push(self.candidate(idea, change)),
-                Err(why) => refused = Some(format!("it cannot be tried: {why:#}")),
+                Err(why) if idea.is_own() => {
+                    let (candidate, hope) = self.candidate(idea, change);
+                    let why = format!("it cannot be tried: {why:#}");
+                    candidates.push((refused(candidate, why), hope));
+                }
+                Err(_) => {}
             }
         }
-        if candidates.is_empty() { Err(refused) } else { Ok(candidates) }
+        Ok(candidates)
     }
 
     /// The change without its value.
@@ -255,10 +268,14 @@ impl Choice<'_> {
             was: None,
             keep: lever.keep.clone(),
         };
-        let trust = Trust { trustworthy: false, because: vec![why] };
-        let candidate = self.candidate(idea, change).0;
-        Some(Candidate { status: Status::Skipped, trust: Some(trust), ..candidate })
+        Some(refused(self.candidate(idea, change).0, why))
     }
+}
+
+/// A candidate that is not to be measured.
+fn refused(candidate: Candidate, why: String) -> Candidate {
+    let trust = Some(Trust { trustworthy: false, because: vec![why] });
+    Candidate { status: Status::Skipped, trust, ..candidate }
 }
 
 /// Whether it was better for sure, where an interval says how sure.

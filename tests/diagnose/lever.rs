@@ -88,7 +88,9 @@ fn mistakes_in_catalogs_are_said() {
     let fixture = entry(
         "a",
         json!({"tune": {"levers": [
-        {"name": "X", "kind": "env", "values": ["1"], "targets": ["speed"]}]}}),
+        {"name": "X", "kind": "env", "values": ["1"], "targets": ["speed"]},
+        {"name": "A=B", "kind": "env", "values": ["1"]},
+        {"name": "a.b", "kind": "config", "values": ["1"]}]}}),
     );
     fixture.write(
         "mad.toml",
@@ -97,6 +99,8 @@ fn mistakes_in_catalogs_are_said() {
     let said = mad(&fixture, &["validate"]).exits(1).said();
     for part in [
         "the lever `X` targets `speed`: one of compute, memory, communication, launch",
+        "the lever `A=B` is of the kind `env` and no name of a variable",
+        "the lever `a.b` is of the kind `config` and names no `file`",
         "the lever `Y` has no name, or no values to try",
         "the lever `Y` is for `torch`: one of vllm",
     ] {

@@ -13,6 +13,7 @@ use super::diagnosis::Diagnosis;
 use super::kind::Kind;
 use super::rules::{Bottleneck, percent};
 use crate::catalog::{Config, Lever, LeverKind, Model};
+use crate::options::is_variable_name;
 
 /// The catalog that is part of the program.
 pub const SHIPPED: &str = include_str!("catalog.toml");
@@ -133,6 +134,9 @@ pub fn problems(lever: &Lever) -> Vec<String> {
     let mut problems = Vec::new();
     if lever.values.is_empty() || name.trim().is_empty() {
         problems.push(format!("the lever `{name}` has no name, or no values to try"));
+    }
+    if lever.kind == LeverKind::Env && !name.is_empty() && !is_variable_name(name) {
+        problems.push(format!("the lever `{name}` is of the kind `env` and no name of a variable"));
     }
     if lever.kind == LeverKind::Config && lever.file.is_none() {
         problems.push(format!("the lever `{name}` is of the kind `config` and names no `file`"));
