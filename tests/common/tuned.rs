@@ -88,6 +88,7 @@ pub fn candidate(id: &str, lever: &str, value: &str) -> Value {
 pub fn holds(id: &str, lever: &str, value: &str, gain: f64) -> Value {
     let mut c = candidate(id, lever, value);
     c["status"] = json!("success");
+    c["promising"] = json!(true);
     c["comparison"] = comparison(gain + 0.05, 0.02);
     c["verification"] = comparison(gain, 0.02);
     c["trust"] = json!({
@@ -103,6 +104,16 @@ pub fn within_noise(id: &str, lever: &str, value: &str) -> Value {
     c["status"] = json!("success");
     c["comparison"] = comparison(0.004, 0.012);
     c["trust"] = json!({ "trustworthy": false, "because": ["within noise"] });
+    c
+}
+
+/// A candidate that looked better at first, and was left at that because another was better.
+pub fn left_at_that(id: &str, lever: &str, value: &str) -> Value {
+    let mut c = candidate(id, lever, value);
+    c["status"] = json!("success");
+    c["promising"] = json!(true);
+    c["comparison"] = comparison(0.1, 0.02);
+    c["trust"] = json!({ "trustworthy": false, "because": ["not measured afresh"] });
     c
 }
 
@@ -153,6 +164,7 @@ pub fn searches() -> Vec<Value> {
     let mut skipped = candidate("c5", "SKIPPED", "1");
     skipped["status"] = json!("skipped");
     add(&mut first, skipped);
+    add(&mut first, left_at_that("c6", "BATCH", "16"));
     let mut second = named(2, 0.3);
     let mut together = holds("c2", "TOGETHER", "1", 0.4);
     let also = json!({ "lever": "BATCH", "kind": "env", "value": "32" });

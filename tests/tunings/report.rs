@@ -213,3 +213,40 @@ fn what_is_no_record_is_refused() {
         ask(text).says(&["t/tuning.json"]);
     }
 }
+
+/// What a search says to do next can be done.
+#[test]
+fn the_next_commands_work() {
+    let levers = json!([{ "name": "BATCH", "kind": "env", "values": ["32"] }]);
+    let extra = json!({
+        "regress": { "metrics": { "tok/s": { "direction": "higher" } } },
+        "tune": { "levers": levers },
+    });
+    let body = "echo \"performance: $((1000 + 30 * ${BATCH:-4})) tok/s\"";
+    let fixture = Fixture::empty().entry("m", body, extra);
+    fixture.mad(&["tune-search", "m"]).run().exits(0);
+    let told = fixture.mad(&["report", "latest-tuning", "--json"]).run().exits(0).json();
+    assert_eq!(told["conclusion"], "better", "{told:#}");
+    let steps = told["next"].as_array().expect("steps").clone();
+    let mut done = Vec::new();
+    for step in &steps {
+        let command = step["command"].as_str().expect("a command");
+        let words = shell_words::split(command).expect("words of a shell");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["git", "apply", patch] => {
+                let patch = fixture.path(patch);
+                let mut git = std::process::Command::new("git");
+                let git = git.arg("apply").arg(patch).current_dir(fixture.root());
+                assert!(git.status().expect("git").success(), "{command}");
+            }
+            ["mad", ref args @ ..] => {
+                fixture.mad(args).run().exits(0);
+            }
+            _ => panic!("{command}"),
+        }
+        done.push(step["what"].as_str().expect("words"));
+    }
+    assert_eq!(done[..3], ["measure it by hand", "write it as a patch", "apply that"]);
+    assert_eq!(fixture.rows().last().expect("a row").get("performance"), "1960");
+}

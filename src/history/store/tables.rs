@@ -53,10 +53,11 @@ CREATE TABLE metric_values (
 
 /// What makes the tables of searches for a better configuration. `lever` and `value` are those
 /// of a candidate that changes one thing; others teach nothing about a lever. `gain` is that of
-/// a trustworthy comparison made afresh.
+/// a trustworthy comparison made afresh. `conclusive` is 1 where the candidate failed, was found
+/// no better, or was measured afresh; one that looked better and was left at that says nothing.
 ///
-/// `learned_patterns` puts together what was tried, failures included, with the same lever,
-/// value, bottleneck, stack and class of machines. A try without a trustworthy gain counts as
+/// `learned_patterns` puts together what was tried to a conclusion, failures included, with the
+/// same lever, value, bottleneck, stack and class of machines. A try without a trustworthy gain counts as
 /// one of 0. With n tries the gain is the ⌊(n+1)/2⌋-th smallest, the lower median: half of the
 /// tries may be wrong in whatever way before it is, and a lever that helped in half of the
 /// tries or fewer has learned nothing. `low` and `high` are the lower medians of the tries'
@@ -104,6 +105,7 @@ CREATE TABLE optimization_history (
     value TEXT,
     status TEXT NOT NULL,
     because TEXT NOT NULL,
+    conclusive BIGINT NOT NULL,
     gain DOUBLE PRECISION,
     low DOUBLE PRECISION,
     high DOUBLE PRECISION,
@@ -145,7 +147,7 @@ FROM (
         ROW_NUMBER() OVER (PARTITION BY lever, value, bottleneck, stack, machine_class
             ORDER BY COALESCE(high, 0.0)) AS by_high
     FROM optimization_history
-    WHERE lever IS NOT NULL AND status IN ('success', 'failure')
+    WHERE lever IS NOT NULL AND conclusive = 1
 ) AS tries
 GROUP BY lever, value, bottleneck, stack, machine_class;
 ";
@@ -251,6 +253,7 @@ pub(super) const TUNINGS: &Family = &[
             "value",
             "status",
             "because",
+            "conclusive",
             "gain",
             "low",
             "high",

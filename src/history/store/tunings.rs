@@ -234,13 +234,9 @@ fn rows(tunings: &[TuningRows]) -> Rows {
 }
 
 /// What the search found about one candidate.
-fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
-    // What looked better and was not measured afresh, or on top of others, says nothing yet of
-    // this change alone: neither that it helps nor that it does not.
-    let open = candidate.promising
-        && (candidate.verification.is_none() || !candidate.on_top_of.is_empty());
+fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 10] {
     let one = match &candidate.changes[..] {
-        [one] if !open => Some(one),
+        [one] => Some(one),
         _ => None,
     };
     let because = candidate.trust.as_ref().map(|trust| trust.because.join("; "));
@@ -252,6 +248,7 @@ fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 9] {
         one.map(|change| change.value.clone()).into(),
         status(candidate.status).to_owned().into(),
         because.unwrap_or_default().into(),
+        conclusive(candidate).into(),
         gain.map(|gain| gain.gain).into(),
         gain.map(|gain| gain.interval.0).into(),
         gain.map(|gain| gain.interval.1).into(),
@@ -264,7 +261,18 @@ fn bottleneck(tuning: &Tuning, candidate: &Candidate) -> Bottleneck {
     found().or(candidate.target).unwrap_or(Bottleneck::Unknown)
 }
 
-/// The word of a status in records, which the view of patterns knows.
+/// Whether it is known if the candidate's change is better by itself: what looked better and was
+/// not measured afresh, or on top of others, says neither that it helps nor that it does not.
+fn conclusive(candidate: &Candidate) -> bool {
+    let afresh = candidate.verification.is_some() && candidate.on_top_of.is_empty();
+    match candidate.status {
+        Status::Failure => true,
+        Status::Success => afresh || !candidate.promising,
+        Status::Waiting | Status::Skipped => false,
+    }
+}
+
+/// The word of a status in records.
 fn status(status: Status) -> &'static str {
     match status {
         Status::Waiting => "waiting",
