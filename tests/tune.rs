@@ -60,8 +60,8 @@ fn candidate(record: &Value, lever: &str, value: &str) -> Value {
 /// Levers and values that are recommended.
 fn recommended(record: &Value) -> Vec<String> {
     let changes = record["recommendation"]["changes"].as_array().cloned().unwrap_or_default();
-    let word =
-        |c: &Value| format!("{}={}", c["lever"].as_str().unwrap(), c["value"].as_str().unwrap());
+    let text = |c: &Value, key: &str| c[key].as_str().expect("a text").to_owned();
+    let word = |c: &Value| format!("{}={}", text(c, "lever"), text(c, "value"));
     let mut words: Vec<String> = changes.iter().map(word).collect();
     words.sort();
     words
