@@ -292,6 +292,7 @@ fn nothing_to_try_and_arguments_that_make_no_sense() {
     mad(&["tune-search", "decode", "--profile-tool", "bultin"]).exits(4).says(&["`builtin`?"]);
     mad(&["tune-search", "decode", "--trace", "gone"]).exits(4).says(&["there is no such file"]);
     mad(&["tune-search", "decode", "--resume", "gone"]).exits(4).says(&["there is no search"]);
+    mad(&["tune-search", "decode", "-o", "no/perf.csv"]).exits(4).says(&["no file can be there"]);
     mad(&["tune-search", "decode", "--target", "beauty"]).exits(4);
     mad(&["tune-search", "cpu"]).exits(4).says(&["2 entries"]);
     mad(&["tune", "decode", "--strategy", "random"]).exits(4);

@@ -3,7 +3,7 @@
 mod patch;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -149,10 +149,9 @@ impl Common {
             bail!("--trace {}: there is no such file or directory", trace.display());
         }
         if let Some(path) = &self.write_patch {
-            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-            let is_there = dir.is_none_or(|dir| dir.is_dir()) && !path.is_dir();
-            ensure!(is_there, "--write-patch {}: no file can be there", path.display());
+            check_place("--write-patch", path)?;
         }
+        check_place("--output", &options.output)?;
         let (planner, tools) = match self.planner(global)? {
             Ok(found) => found,
             Err(exit) => return Ok(exit),
@@ -378,6 +377,14 @@ impl Common {
             None => Exit::Ok,
         })
     }
+}
+
+/// Whether a file can be at `path`: better known before hours of measuring than after.
+fn check_place(flag: &str, path: &Path) -> Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let is_there = dir.is_none_or(Path::is_dir) && !path.is_dir();
+    ensure!(is_there, "{flag} {}: no file can be there", path.display());
+    Ok(())
 }
 
 /// Takes the names of `tools` out of a context: what they are attached to is no measurement.
