@@ -60,8 +60,8 @@ fn candidate(record: &Value, lever: &str, value: &str) -> Value {
 /// Levers and values that are recommended.
 fn recommended(record: &Value) -> Vec<String> {
     let changes = record["recommendation"]["changes"].as_array().cloned().unwrap_or_default();
-    let word =
-        |c: &Value| format!("{}={}", c["lever"].as_str().unwrap(), c["value"].as_str().unwrap());
+    let text = |c: &Value, key: &str| c[key].as_str().expect("a text").to_owned();
+    let word = |c: &Value| format!("{}={}", text(c, "lever"), text(c, "value"));
     let mut words: Vec<String> = changes.iter().map(word).collect();
     words.sort();
     words
@@ -288,9 +288,11 @@ fn nothing_to_try_and_arguments_that_make_no_sense() {
     mad(&["tune-search"]).exits(4);
     mad(&["tune-search", "decode", "--candidates", "99"]).exits(4).says(&["1..=8"]);
     mad(&["tune-search", "decode", "--candidates", "0"]).exits(4);
+    mad(&["tune-search", "decode", "--max-samples", "5"]).exits(4).says(&["fewer than 6"]);
     mad(&["tune-search", "decode", "--profile-tool", "bultin"]).exits(4).says(&["`builtin`?"]);
     mad(&["tune-search", "decode", "--trace", "gone"]).exits(4).says(&["there is no such file"]);
     mad(&["tune-search", "decode", "--resume", "gone"]).exits(4).says(&["there is no search"]);
+    mad(&["tune-search", "decode", "-o", "no/perf.csv"]).exits(4).says(&["no file can be there"]);
     mad(&["tune-search", "decode", "--target", "beauty"]).exits(4);
     mad(&["tune-search", "cpu"]).exits(4).says(&["2 entries"]);
     mad(&["tune", "decode", "--strategy", "random"]).exits(4);

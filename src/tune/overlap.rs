@@ -46,8 +46,9 @@ mod tests {
             keep: Vec::new(),
         });
         // As all lists of changes here: each lever once.
-        proptest::collection::vec(change, 0..6)
-            .prop_map(|all| all.iter().fold(Vec::new(), |base, c| merged(&base, &[c.clone()])))
+        proptest::collection::vec(change, 0..6).prop_map(|all| {
+            all.iter().fold(Vec::new(), |base, c| merged(&base, std::slice::from_ref(c)))
+        })
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! `mad tune-search` and `mad tune`.
 
+mod patch;
 mod plan;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::compare::{FALSE_ALARMS, MAX_SAMPLES, share};
 use super::{Exit, Global, print, print_json, select};
 use crate::catalog::{Model, split_commas};
-use crate::compare::Stop;
+use crate::compare::{FEWEST_PAIRS, Stop};
 use crate::engine::Cancel;
 use crate::history::{History, Lessons};
 use crate::options::{Context, RunOptions};
@@ -139,14 +139,19 @@ impl Common {
         let options = &self.options;
         ensure!(!options.skip_model_run, "--skip-model-run leaves nothing to measure");
         ensure!(options.until.is_none(), "--until is for runs: a search decides by itself");
+        let most = options.max_samples.unwrap_or(MAX_SAMPLES);
+        ensure!(
+            most as usize >= FEWEST_PAIRS,
+            "--max-samples {most}: nothing is concluded from fewer than {FEWEST_PAIRS} executions \
+             of each side"
+        );
         if let Some(trace) = self.trace.as_ref().filter(|trace| !trace.exists()) {
             bail!("--trace {}: there is no such file or directory", trace.display());
         }
         if let Some(path) = &self.write_patch {
-            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-            let is_there = dir.is_none_or(|dir| dir.is_dir()) && !path.is_dir();
-            ensure!(is_there, "--write-patch {}: no file can be there", path.display());
+            check_place("--write-patch", path)?;
         }
+        check_place("--output", &options.output)?;
         let (planner, tools) = match self.planner(global)? {
             Ok(found) => found,
             Err(exit) => return Ok(exit),
@@ -203,7 +208,7 @@ impl Common {
         };
         let done = search.run()?;
         if let Some(path) = &self.write_patch {
-            write_patch(path, &session.planner, &as_it_is, &done, global.quiet)?;
+            patch::write_patch(path, &session.planner, &as_it_is, &done, global.quiet)?;
         }
         self.finish(global, &session, &done)
     }
@@ -273,10 +278,14 @@ impl Common {
     /// What earlier searches below the same directory teach. Without, a search is no worse than
     /// the first one was.
     fn lessons(&self) -> Lessons {
-        History::new(&self.options.run_dir, None).lessons().unwrap_or_else(|e| {
+        let lessons = History::new(&self.options.run_dir, None).lessons().unwrap_or_else(|e| {
             eprintln!("warning: what earlier searches found is not known: {e:#}");
             Lessons::default()
-        })
+        });
+        for problem in &lessons.problems {
+            eprintln!("warning: {problem}");
+        }
+        lessons
     }
 
     /// What would run, whether or not it can run here; why nothing would, otherwise.
@@ -326,8 +335,8 @@ impl Common {
         let open = all.filter(|t| {
             let ended = t.phase != Phase::Done && t.failure.is_none();
             // One that goes on is held.
-            let free = || Ok(RunDir::open_tuning(&self.options.run_dir, &t.run)?.hold()?);
-            ended && t.model == model.id() && (free() as Result<File>).is_ok()
+            let free = || RunDir::open_tuning(&self.options.run_dir, &t.run)?.hold();
+            ended && t.model == model.id() && free().is_ok()
         });
         if let Some(left) = open.max_by(|a, b| a.started.cmp(&b.started)) {
             eprintln!(
@@ -373,30 +382,11 @@ impl Common {
     }
 }
 
-/// Writes what is recommended as a patch, and says what is not in it.
-fn write_patch(
-    path: &Path,
-    planner: &Planner<'_>,
-    job: &Job,
-    done: &Tuning,
-    quiet: bool,
-) -> Result<()> {
-    let Some(best) = &done.recommendation else {
-        eprintln!("note: nothing is recommended: {} is not written", path.display());
-        return Ok(());
-    };
-    let patch = tune::patch(planner, job, &best.changes)?;
-    for remark in &patch.remarks {
-        eprintln!("note: {remark}");
-    }
-    if patch.diff.is_empty() {
-        eprintln!("note: there is nothing to patch: {} is not written", path.display());
-        return Ok(());
-    }
-    record::write_atomically(path, patch.diff.as_bytes())?;
-    if !quiet {
-        eprintln!("note: {} has the patch: `git apply` makes the change", path.display());
-    }
+/// Whether a file can be at `path`: better known before hours of measuring than after.
+fn check_place(flag: &str, path: &Path) -> Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let is_there = dir.is_none_or(Path::is_dir) && !path.is_dir();
+    ensure!(is_there, "{flag} {}: no file can be there", path.display());
     Ok(())
 }
 

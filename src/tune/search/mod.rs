@@ -30,6 +30,9 @@ use crate::run::{Session, Side, diagnosed};
 /// Executions of the entry as it is, at the least.
 const BASELINE: u32 = 3;
 
+/// Names what is measured of the entry as it is.
+const BASELINE_ID: &str = "baseline";
+
 /// Smallest gain that is looked for where nobody says otherwise: about what runs of the same
 /// configuration differ by.
 const MIN_EFFECT: f64 = 0.02;
@@ -182,10 +185,10 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Executes the entry as it is, and nothing else when that fails.
     fn baseline(&mut self) -> Result<()> {
-        let place = self.place("baseline");
+        let place = self.place(BASELINE_ID);
         let counted = self.job.samples.max(BASELINE);
         let job = Job { samples: counted, ..self.job.clone() };
-        let activity = self.session.progress().activity("baseline", None);
+        let activity = self.session.progress().activity(BASELINE_ID, None);
         let session = self.session.of(activity.clone());
         let mut side = match Side::prepare(session, job, &place, "base") {
             Ok(side) => side,
@@ -205,7 +208,7 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         let measurement = side.finish(None)?;
         activity.end("measured", false);
-        let csv = self.csv("baseline");
+        let csv = self.csv(BASELINE_ID);
         self.session.write_rows(&self.job, &measurement, &csv)?;
         let samples = measurement.counted().next().map(|e| &e.samples[..]).unwrap_or_default();
         let config = &self.session.planner.catalog.config;
@@ -300,6 +303,12 @@ impl<'s, 'a> Search<'s, 'a> {
             allow_numerics: self.request.numerics_allowed(&self.job.model),
             on_paper: false,
         })?;
+        for candidate in &mut self.tuning.candidates {
+            // A lever can be called anything, and these names have a meaning.
+            if [BASELINE_ID, verify::TOGETHER].contains(&candidate.id.as_str()) {
+                candidate.id.push_str(".lever");
+            }
+        }
         let waiting = self.waiting().len();
         if waiting == 0 {
             self.tuning.phase = Phase::Done;
