@@ -31,7 +31,7 @@ All is written, or nothing. Settings get what they lack; a file that somebody ed
 replaced.
 
 Exit status:
-  0 ok · 1 files were edited, or are somebody else's · 4 settings that cannot be read
+  0 ok · 1 files were edited, or made by others · 4 settings that cannot be read
 
 Examples:
   mad agents install                      into the directory of the catalog
