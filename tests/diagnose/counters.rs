@@ -207,7 +207,8 @@ const FUNCTIONS: [(&str, u64); 3] =
 
 #[test]
 fn functions_of_the_host_are_told_by_their_names() {
-    let forms: [fn(&[(&str, u64)]) -> String; 3] = [perf_script, perf_script_flat, perf_report];
+    type Form = fn(&[(&str, u64)]) -> String;
+    let forms: [Form; 3] = [perf_script, perf_script_flat, perf_report];
     for form in forms {
         let found = of(&form(&FUNCTIONS));
         assert_eq!(found.problems, Vec::<String>::new());
