@@ -24,13 +24,16 @@
 //!   matrix of measurements.
 //! * [`run`]: ties these together; [`compare`]: two sides in turn. [`results`]: what a run
 //!   leaves behind; [`report`]: what that says.
+//! * [`progress`]: how all of that gets on, for people who wait.
 //! * [`selftest`]: the gate put to the test with a slow-down that is planted.
 //! * [`profile`]: what profilers wrote, and what holds a workload back. [`tune`]: what may
 //!   help, measured against what there is.
 //! * [`scaffold`]: a new entry with all it needs.
 //! * [`harness`] (the test target) and [`cli`] (the command) are two thin doors into
-//!   the same path; `mcp` starts the command for agents. [`schema`]: JSON Schemas of the formats.
+//!   the same path; `mcp` starts the command for agents, and [`agents`] are their instructions.
+//!   [`schema`]: JSON Schemas of the formats. [`guide`]: the pages of the guide that are made from the code.
 
+pub mod agents;
 pub mod baseline;
 pub mod catalog;
 pub mod cli;
@@ -42,6 +45,7 @@ pub mod diagnostic;
 mod edit;
 pub mod engine;
 mod glob;
+pub mod guide;
 pub mod harness;
 pub mod history;
 mod lock;
@@ -53,6 +57,7 @@ pub mod options;
 mod place;
 pub mod plan;
 pub mod profile;
+pub mod progress;
 pub mod record;
 pub mod regress;
 pub mod report;

@@ -20,17 +20,31 @@ pub struct NewFile {
     pub executable: bool,
 }
 
-/// What was made so far, removed again unless it is [kept](Placed::keep).
+/// A file whose text is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    /// Path relative to the root.
+    pub(crate) path: PathBuf,
+    /// The text that it must still have; `None`: there must be no such file.
+    pub(crate) before: Option<String>,
+    /// The text that it gets.
+    pub(crate) after: String,
+}
+
+/// What was made so far, undone again unless it is [kept](Placed::keep).
 #[derive(Debug, Default)]
 struct Placed {
     files: Vec<PathBuf>,
     directories: Vec<PathBuf>,
+    /// Files that were replaced, with what they held.
+    replaced: Vec<(PathBuf, NamedTempFile)>,
 }
 
 impl Placed {
     fn keep(mut self) {
         self.files.clear();
         self.directories.clear();
+        self.replaced.clear();
     }
 
     /// Makes the directory `path` and those above it that are missing.
@@ -46,11 +60,40 @@ impl Placed {
         self.directories.push(path.to_owned());
         Ok(())
     }
+
+    /// Makes the file `path`, which nothing may be.
+    fn add(&mut self, path: &Path, text: &str, mode: u32) -> Result<()> {
+        self.directory(path.parent().unwrap_or(Path::new(".")))?;
+        rename_new(temporary(path, text, mode)?, path)?;
+        self.files.push(path.to_owned());
+        Ok(())
+    }
+
+    /// Replaces the text of the file `path`.
+    fn replace(&mut self, path: &Path, before: &str, after: &str) -> Result<()> {
+        // A link stays one.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let cannot = || format!("cannot read {}", path.display());
+        let mode = path.metadata().with_context(cannot)?.permissions().mode() & 0o7777;
+        let (new, old) = (temporary(&path, after, mode)?, temporary(&path, before, mode)?);
+        let now = fs::read(&path).with_context(cannot)?;
+        ensure!(
+            now == before.as_bytes(),
+            "{} was changed by somebody else meanwhile; try again",
+            path.display()
+        );
+        new.persist(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+        self.replaced.push((path, old));
+        Ok(())
+    }
 }
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        // What cannot be removed is all that is left, and the error that led here is told.
+        // What cannot be undone is all that is left, and the error that led here is told.
+        for (file, before) in self.replaced.drain(..).rev() {
+            let _ = before.persist(file);
+        }
         for file in self.files.iter().rev() {
             let _ = fs::remove_file(file);
         }
@@ -60,47 +103,31 @@ impl Drop for Placed {
     }
 }
 
-/// Makes `new` below `root` and replaces `file`, which must still have the text `before`
-/// (`None`: must not exist), by `after`. Overwrites nothing else. `cancelled` is asked
-/// before each step; with an error all is as it was.
+/// Makes `new` below `root` and replaces the texts of `replaced`. Overwrites nothing else.
+/// `cancelled` is asked before each step; with an error all is as it was.
 ///
 /// # Errors
 /// When something exists already, cannot be written, changed meanwhile, or on cancellation.
 pub(crate) fn place(
     root: &Path,
     new: &[NewFile],
-    (file, before, after): (&Path, Option<&str>, &str),
+    replaced: &[Replaced],
     cancelled: &dyn Fn() -> bool,
 ) -> Result<()> {
-    let file = root.join(file);
-    // A link stays one.
-    let file = file.canonicalize().unwrap_or(file);
-    let mode = file.metadata().map_or(0o644, |m| m.permissions().mode() & 0o7777);
     let mut placed = Placed::default();
     for NewFile { path, text, executable } in new {
         ensure!(!cancelled(), "interrupted");
-        let path = root.join(path);
-        placed.directory(path.parent().unwrap_or(root))?;
-        let temporary = temporary(&path, text, if *executable { 0o755 } else { 0o644 })?;
-        rename_new(temporary, &path)?;
-        placed.files.push(path);
+        placed.add(&root.join(path), text, if *executable { 0o755 } else { 0o644 })?;
     }
-    let temporary = temporary(&file, after, mode)?;
-    ensure!(!cancelled(), "interrupted");
-    match before {
-        None => rename_new(temporary, &file)?,
-        Some(before) => {
-            let now = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            ensure!(
-                now == before.as_bytes(),
-                "{} was changed by somebody else meanwhile; try again",
-                file.display()
-            );
-            temporary
-                .persist(&file)
-                .with_context(|| format!("cannot replace {}", file.display()))?;
+    for Replaced { path, before, after } in replaced {
+        ensure!(!cancelled(), "interrupted");
+        let path = root.join(path);
+        match before {
+            None => placed.add(&path, after, 0o644)?,
+            Some(before) => placed.replace(&path, before, after)?,
         }
     }
+    ensure!(!cancelled(), "interrupted");
     placed.keep();
     Ok(())
 }

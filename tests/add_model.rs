@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Fixture, Mad, check};
-use serde_json::{Value, json};
+use common::{Fixture, Mad, Shown, Then, check};
+use serde_json::json;
 
 /// A name for each stack, and the metric of its real workload.
 const STACKS: [(&str, &str); 7] = [
@@ -229,73 +229,27 @@ fn without_a_terminal_it_does_not_ask() {
     refused(&fixture, &["add-model"], 4, &["NAME is missing", "no terminal"]);
 }
 
-/// Starts `mad add-model` in a terminal of this many columns; waits for each word and then
-/// types the keys behind it. Returns the exit status and what the terminal showed.
-const TERMINAL: &str = r#"
-import fcntl, json, os, pty, select, struct, sys, termios
-
-columns, steps, command = json.loads(sys.argv[1])
-pid, master = pty.fork()
-if pid == 0:
-    os.execvp(command[0], command)
-fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-shown, seen = b"", 0
-while True:
-    if steps:
-        at = shown.find(steps[0][0].encode(), seen)
-        if at >= 0:
-            seen = len(shown)
-            os.write(master, steps.pop(0)[1].encode())
-    ready, _, _ = select.select([master], [], [], 60)
-    try:
-        data = os.read(master, 65536) if ready else b""
-    except OSError:
-        data = b""
-    if not data:
-        break
-    # Answers the question where the cursor is.
-    if b"\x1b[6n" in data:
-        os.write(master, b"\x1b[1;1R")
-    shown += data
-_, status = os.waitpid(pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), shown.decode(errors="replace"), len(steps)]))
-"#;
-
-fn in_terminal(fixture: &Fixture, columns: u32, steps: Value) -> Option<(i64, String)> {
-    if Command::new("python3").arg("--version").output().is_err() {
-        assert!(std::env::var_os("MAD_TESTS_REQUIRE_PYTHON").is_none(), "python3 is missing");
-        eprintln!("skipped: there is no python3");
-        return None;
-    }
-    let command = json!([env!("CARGO_BIN_EXE_mad"), "--root", fixture.root(), "add-model"]);
-    let done = Command::new("python3")
-        .args(["-c", TERMINAL, &json!([columns, steps, command]).to_string()])
-        .env("TERM", "xterm")
-        .env("NO_COLOR", "1")
-        .current_dir(fixture.path(""))
-        .output()
-        .unwrap();
-    let said: Value = serde_json::from_slice(&done.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&done.stderr)));
-    let shown = said[1].as_str().unwrap().to_owned();
-    assert_eq!(said[2], 0, "not all questions were asked: {shown}");
-    Some((said[0].as_i64().unwrap(), shown))
+fn in_terminal(fixture: &Fixture, columns: u16, steps: &[(&str, &str)]) -> Option<Shown> {
+    let steps: Vec<(&str, Then<'_>)> =
+        steps.iter().map(|(until, keys)| (*until, Then::Type(keys))).collect();
+    let mad = fixture.mad(&["add-model"]).env("TERM", "xterm").env("NO_COLOR", "1");
+    fixture.in_terminal(columns, mad, &steps)
 }
 
 #[test]
 fn in_a_terminal_it_asks() {
     for columns in [40, 120] {
         let fixture = shipped();
-        let steps = json!([
-            ["Name", "rust_gemm\r"],
-            ["exists already", "\u{7f}\u{7f}\u{7f}\u{7f}fft\r"],
-            ["Made after", "\r"],
-            ["URL", "\r"],
-            ["Notes", "radix 4\r"],
-            ["Write these", "y\r"],
-        ]);
-        let Some((status, shown)) = in_terminal(&fixture, columns, steps) else { return };
-        assert_eq!(status, 0, "{shown}");
+        let steps = [
+            ("Name", "rust_gemm\r"),
+            ("exists already", "\u{7f}\u{7f}\u{7f}\u{7f}fft\r"),
+            ("Made after", "\r"),
+            ("URL", "\r"),
+            ("Notes", "radix 4\r"),
+            ("Write these", "y\r"),
+        ];
+        let Some(shown) = in_terminal(&fixture, columns, &steps) else { return };
+        assert_eq!(shown.status, 0, "{}", shown.all());
         let run = fs::read_to_string(fixture.root().join("scripts/rust_fft/run.sh")).unwrap();
         assert!(run.contains("# radix 4\n"), "{run}");
         stand_in(&fixture, "rust_fft").run().exits(0);
@@ -305,25 +259,22 @@ fn in_a_terminal_it_asks() {
 #[test]
 fn ctrl_c_at_any_question_leaves_no_trace() {
     let all = [
-        ["Name", "rust_fft\r"],
-        ["Made after", "\r"],
-        ["URL", "\r"],
-        ["Notes", "\r"],
-        ["Write these", "y\r"],
+        ("Name", "rust_fft\r"),
+        ("Made after", "\r"),
+        ("URL", "\r"),
+        ("Notes", "\r"),
+        ("Write these", "y\r"),
     ];
     for stop_at in 0..all.len() {
         for key in ["\u{3}", "\u{1b}"] {
             let fixture = shipped();
             let before = tree(&fixture.root());
             let mut steps = all[..=stop_at].to_vec();
-            steps[stop_at][1] = key;
-            let Some((status, shown)) = in_terminal(&fixture, 80, json!(steps)) else { return };
-            assert_eq!(status, 1, "{shown}");
-            assert!(shown.contains("stopped; nothing was written"), "{shown}");
-            assert!(
-                !shown.contains("\u{1b}[?25l") || shown.contains("\u{1b}[?25h"),
-                "no cursor: {shown:?}"
-            );
+            steps[stop_at].1 = key;
+            let Some(shown) = in_terminal(&fixture, 80, &steps) else { return };
+            assert_eq!(shown.status, 1, "{}", shown.all());
+            assert!(shown.all().contains("stopped; nothing was written"), "{}", shown.all());
+            assert!(shown.has_cursor(), "{:?}", shown.all());
             assert_eq!(tree(&fixture.root()), before);
         }
     }

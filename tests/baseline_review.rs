@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::process::Command;
-
-use common::{Fixture, Mad, Ran, check};
+use common::{Fixture, Mad, Ran, Shown, Then, check};
 
 /// Reports the content of the file that is named after the entry.
 fn script(name: &str) -> String {
@@ -127,54 +125,20 @@ fn options_that_do_not_go_together() {
     review(&fixture, &["--force", "--why", "x"]).run().exits(4).says(&["cannot be used with"]);
 }
 
-/// Runs the program of its arguments on a terminal of its own. Each of the texts before them is
-/// typed when the program has asked once more; what it shows, and its exit status, is printed.
-const TERMINAL: &str = r#"
-import os, pty, sys
-typed, command = sys.argv[1].split("|"), sys.argv[2:]
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(command[0], command)
-shown, asked = b"", 0
-while True:
-    try:
-        data = os.read(fd, 4096)
-    except OSError:
-        break
-    if not data:
-        break
-    shown += data
-    if shown.count(b"? ") > asked and typed:
-        asked = shown.count(b"? ")
-        os.write(fd, typed.pop(0).encode().decode("unicode_escape").encode())
-sys.stdout.write(shown.decode().replace("\r\n", "\n"))
-status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-print("status", status)
-"#;
-
-/// What a person sees who types this on a terminal; nothing without python3.
-fn on_a_terminal(fixture: &Fixture, args: &[&str], typed: &str) -> Option<String> {
-    let found = Command::new("python3").args(["-c", "import pty"]).output();
-    if !found.is_ok_and(|ran| ran.status.success()) {
-        assert!(std::env::var_os("MAD_TESTS_REQUIRE_PYTHON").is_none(), "no python3");
-        eprintln!("skipped: python3 is not installed");
-        return None;
-    }
-    let ran = review(fixture, args)
-        .through_shell("python3 -c \"$TERMINAL\" \"$TYPED\" \"$@\"")
-        .env("TERMINAL", TERMINAL)
-        .env("TYPED", typed)
-        .run();
-    Some(ran.exits(0).stdout)
+/// What a person sees who answers like this on a terminal.
+fn on_a_terminal(fixture: &Fixture, args: &[&str], answers: &[&str]) -> Option<Shown> {
+    let steps: Vec<(&str, Then<'_>)> =
+        answers.iter().map(|keys| ("? ", Then::Type(keys))).collect();
+    fixture.in_terminal(80, review(fixture, args), &steps)
 }
 
 #[test]
 fn on_a_terminal_too() {
     let fixture = pending();
-    let typed = r"a\n|faster loop\n|s\n|q\n";
-    let Some(shown) = on_a_terminal(&fixture, &[], typed) else { return };
-    assert!(shown.contains("1 accepted, 2 left as they were"), "{shown}");
-    assert!(shown.ends_with("status 0\n"), "{shown}");
+    let answers = ["a\n", "faster loop\n", "s\n", "q\n"];
+    let Some(shown) = on_a_terminal(&fixture, &[], &answers) else { return };
+    assert!(shown.all().contains("1 accepted, 2 left as they were"), "{}", shown.all());
+    assert_eq!(shown.status, 0, "{}", shown.all());
     assert_eq!(counts(&fixture), [2, 0, 1]);
 }
 
@@ -182,11 +146,15 @@ fn on_a_terminal_too() {
 fn interrupted_in_the_middle() {
     let fixture = pending();
     // Control-C at the second question.
-    let typed = r"a\n|\x03";
-    let Some(shown) = on_a_terminal(&fixture, &["--why", "faster loop"], typed) else { return };
-    assert!(shown.contains("1 accepted, 2 left as they were"), "{shown}");
-    assert!(shown.contains("interrupted; what was accepted so far is in the files"), "{shown}");
-    assert!(shown.ends_with("status 1\n"), "{shown}");
+    let answers = ["a\n", "\u{3}"];
+    let args = ["--why", "faster loop"];
+    let Some(shown) = on_a_terminal(&fixture, &args, &answers) else { return };
+    for text in
+        ["1 accepted, 2 left as they were", "interrupted; what was accepted so far is in the files"]
+    {
+        assert!(shown.all().contains(text), "{}", shown.all());
+    }
+    assert_eq!(shown.status, 1, "{}", shown.all());
     assert_eq!(counts(&fixture), [2, 0, 1]);
     // Nothing is left half done.
     assert!(fixture.files_with("faster loop").iter().all(|f| !f.ends_with(".tmp")));

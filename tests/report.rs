@@ -72,6 +72,19 @@ fn a_run_in_every_form() {
 }
 
 #[test]
+fn the_latest_of_two_runs_that_began_within_a_second() {
+    let fixture =
+        Fixture::empty().entry("good", "echo \"performance: ${VALUE:-100} tok/s\"", json!({}));
+    // In none of these orders do the ids sort as the runs began.
+    for (id, value) in [("m", "1"), ("z", "2"), ("a", "3")] {
+        let run = fixture.mad(&["benchmark"]).env("NEXTEST_RUN_ID", id).env("VALUE", value).run();
+        run.exits(0);
+        let text = report(&fixture, &[]).exits(0).stdout;
+        assert!(text.contains(&format!("run {id}\n")), "{text}");
+    }
+}
+
+#[test]
 fn files_of_madengine() {
     let fixture = Fixture::empty();
     let csv = report(&fixture, &[AFTER]).exits(1).stdout;

@@ -157,3 +157,46 @@ fn every_command_has_help_with_examples_and_a_page() {
     }
     fixture.mad(&["man", "/proc/nowhere"]).run().exits(4).says(&["cannot make the directory"]);
 }
+
+#[test]
+fn help_fits_a_narrow_terminal() {
+    let fixture = Fixture::empty();
+    let commands = listed(&fixture.mad(&["--help"]).run().exits(0).stdout);
+    for command in commands.iter().map(String::as_str).chain([""]) {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let mad = fixture.mad(&args).env("TERM", "xterm").env("NO_COLOR", "1");
+        let Some(shown) = fixture.in_terminal(40, mad, &[]) else { return };
+        assert_eq!(shown.status, 0, "{}", shown.all());
+        assert!(!shown.all().contains('\u{1b}'), "{:?}", shown.all());
+        for line in shown.all().lines() {
+            // An option with its value, and a single word, are in one piece: to be copied.
+            let whole = line.trim_start().starts_with('-')
+                || line.starts_with("Usage:")
+                || line.split_whitespace().count() <= 1;
+            assert!(line.trim_end().chars().count() <= 40 || whole, "mad {command}: {line}");
+        }
+    }
+}
+
+#[test]
+fn tables_have_names_in_full() {
+    let name = "pyt_vllm_a-very-long-name-of-a-model-of-70b-instruct";
+    let fixture = Fixture::with(name, "echo performance: 1 x/s");
+    fixture.mad(&["benchmark"]).run().exits(0);
+    for args in [
+        &["discover"] as &[&str],
+        &["benchmark"],
+        &["report", "latest"],
+        &["sweep", name, "--axis", "docker_env_vars.X=1,2"],
+        &["history"],
+        &["baseline", "accept", "--force", "--why", "a test"],
+        &["baseline", "list"],
+        &["compare", name, "--base-context", "{}"],
+    ] {
+        let mad = fixture.mad(args).env("TERM", "xterm").env("COLUMNS", "40");
+        let Some(shown) = fixture.in_terminal(40, mad, &[]) else { return };
+        let printed = shown.all().lines().filter(|l| !l.contains('\u{1b}'));
+        let named = printed.filter(|l| l.contains(name)).count();
+        assert!(named > 0, "mad {}: {}", args.join(" "), shown.all());
+    }
+}

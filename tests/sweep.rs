@@ -220,6 +220,51 @@ echo "performance: $((100 * MAD_RUNTIME_NGPUS)) samples_per_second""#;
     assert_eq!(report(&fixture)["counts"]["passed"], 6);
 }
 
+/// In a disk of its own, which is full after some Cells: sweeps, makes room, and goes on.
+const ON_A_FULL_DISK: &str = r#"
+mkdir mad && mount -t tmpfs -o size=8m none mad || exit 99
+head -c 7400k /dev/zero >mad/ballast
+"$@" >first.out 2>first.err && exit 98
+find mad -name measurement.json | wc -l >before
+rm mad/ballast
+"$1" sweep --resume latest --retry-failed 1
+status=$?
+cp -a mad kept && umount mad && cp -a kept/. mad/ || exit 97
+exit "$status"
+"#;
+
+#[test]
+fn a_disk_that_was_full_costs_no_cell() {
+    let inside = |script: &str| format!("unshare --user --map-root-user --mount {script}");
+    let probe = inside("mount -t tmpfs none /mnt");
+    let probe = std::process::Command::new("bash").args(["-c", &probe]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        let required = std::env::var_os("MAD_TESTS_REQUIRE_MOUNT").is_some();
+        assert!(!required, "no file system can be mounted here, also not in a namespace");
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    }
+    let body = "head -c 100000 /dev/zero | tr '\\0' '\\n'\necho $N >>\"$DIR/starts\"\n\
+        echo \"performance: $N ms\"";
+    let fixture = Fixture::with("one", body);
+    fs::write(fixture.path("on-a-full-disk.sh"), ON_A_FULL_DISK).unwrap();
+    let axis = "env_vars.N=1,2,3,4,5,6,7,8,9,10,11,12";
+    let mad = fixture.mad(&["sweep", "one", "--axis", axis, "--serial"]);
+    mad.through_shell(&inside("bash on-a-full-disk.sh \"$@\"")).run().exits(0);
+    assert!(fixture.text("first.err").contains("No space left on device"));
+    let before: usize = fixture.text("before").trim().parse().unwrap();
+    assert!((1..12).contains(&before), "{before}");
+    assert_eq!(report(&fixture)["counts"]["passed"], 12);
+    let mut rows: Vec<String> =
+        fixture.rows().iter().map(|row| row.get("performance").to_owned()).collect();
+    rows.sort();
+    rows.dedup();
+    assert_eq!((rows.len(), fixture.rows().len()), (12, 12));
+    // What was measured before is not measured again.
+    let starts = fixture.text("starts");
+    assert_eq!(starts.lines().filter(|n| *n == "1").count(), 1, "{starts}");
+}
+
 #[test]
 fn what_failed_is_tried_again_when_asked_and_enough_is_enough() {
     let body = r#"[ -e "$FLAG" ] || { [ "$MAD_MODEL_NAME" = two ] && exit 1; }

@@ -1,7 +1,7 @@
 //! How often the gate cries wolf, what it finds, and what that costs in Executions, next
 //! to the rules of other tools, on simulated machines.
 //!
-//! `cargo bench --bench detection` prints the tables of docs/baselines.md and ends with 1
+//! `cargo bench --bench detection` prints the tables of docs/verdicts.md and ends with 1
 //! if a wanted figure is missed. `MAD_BENCH_RUNS` sets the simulated runs per cell.
 
 mod peers;

@@ -85,7 +85,8 @@ impl Benchmark {
         let cancel = Cancel::default();
         cancel.on_signals()?;
         let again = self.resume.retry_failed;
-        let session = Session::open_held(planner, cancel, !global.quiet, resumed, again)?;
+        let progress = super::progress(global, planner.options.live_output);
+        let session = Session::open_held(planner, cancel, progress, resumed, again)?;
         let limits = Limits { serial: !self.parallel, ..Limits::default() };
         let stop = self.resume.failures();
         match self.detach {

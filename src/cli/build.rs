@@ -149,12 +149,13 @@ impl Build {
         }
         let cancel = Cancel::default();
         cancel.on_signals()?;
-        let mut builder = Builder::open(planners[0], cancel, !global.quiet)?;
-        for model in models {
-            for planner in planners {
-                builder.entry(planner, model);
-            }
-        }
+        let progress = super::progress(global, self.live_output);
+        let mut builder = Builder::open(planners[0], cancel, progress.clone())?;
+        let both = || models.iter().flat_map(|m| planners.iter().map(move |p| (m, p)));
+        let images = both().map(|(m, p)| p.variants(m).map_or(0, |jobs| jobs.len())).sum();
+        let whole = progress.whole(images);
+        both().for_each(|(model, planner)| builder.entry(planner, model));
+        drop(whole);
         let written = builder.write(&self.manifest_output)?;
         let complete = builder.outcomes().iter().all(|o| o.reason.is_none());
         let exit = if complete && written { Exit::Ok } else { Exit::NoMatch };

@@ -275,8 +275,8 @@ impl Compare {
             max_samples: self.options.max_samples.unwrap_or(MAX_SAMPLES),
             budget: self.options.budget,
             false_alarms: catalog.config.gate.false_alarms.unwrap_or(FALSE_ALARMS),
+            progress: super::progress(global, self.options.live_output),
             watched: Vec::new(),
-            progress: !global.quiet,
         }
     }
 }

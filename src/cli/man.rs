@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use super::{Cli, Exit, print};
+use super::{Exit, command, print};
 use crate::record::write_atomically;
 
 /// Write manual pages.
@@ -28,21 +28,14 @@ impl Man {
         let directory = &self.directory;
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot make the directory {}", directory.display()))?;
-        let mut command = Cli::command().disable_help_subcommand(true);
-        command.build();
         let mut pages = Vec::new();
-        page(neutral(command), &mut pages)?;
+        page(command(), &mut pages)?;
         for (name, text) in &pages {
             write_atomically(&directory.join(name), text)?;
         }
         print(&format!("{} pages in {}\n", pages.len(), directory.display()))?;
         Ok(Exit::Ok)
     }
-}
-
-/// Without the values that variables happen to have.
-fn neutral(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(neutral)
 }
 
 /// The page of `command`, and those of the commands below it.

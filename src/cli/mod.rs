@@ -2,6 +2,7 @@
 //! library could want.
 
 mod add_model;
+mod agents;
 mod attach;
 mod baseline;
 mod benchmark;
@@ -12,6 +13,7 @@ mod completions;
 mod diagnose;
 mod discover;
 mod history;
+mod howto;
 mod machine;
 mod man;
 mod mcp;
@@ -32,7 +34,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::Pid;
 use serde_json::Value;
 
@@ -43,6 +45,7 @@ use crate::engine::supervise;
 use crate::machine::Machine;
 use crate::options::{Context, RunOptions};
 use crate::plan::Planner;
+use crate::progress::{Aside, Progress};
 use crate::run::inputs;
 use crate::validate::render_text;
 
@@ -65,6 +68,24 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every status, the worst last.
+    pub const ALL: [Exit; 6] =
+        [Exit::Ok, Exit::Findings, Exit::Regression, Exit::RunFailed, Exit::NoMatch, Exit::Usage];
+
+    /// What it means, as the guide has it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Ok => "ok",
+            Exit::Findings => "findings, or a failure of no other kind",
+            Exit::NoMatch => {
+                "a build failed, a repository or data set could not be had, or a tag matches nothing"
+            }
+            Exit::RunFailed => "a run failed",
+            Exit::Usage => "invalid arguments or configuration",
+            Exit::Regression => "a performance regression",
+        }
+    }
+
     /// The status that the shell sees.
     pub fn code(self) -> u8 {
         match self {
@@ -170,10 +191,25 @@ enum Command {
     SelfTest(selftest::SelfTestCommand),
     /// Serve these commands to agents, as tools over standard input and output
     Mcp(mcp::Mcp),
+    /// Slash commands and roles for agents
+    #[command(subcommand)]
+    Agents(agents::AgentsCommand),
+    /// Print the guide on one page of HTML
+    Howto(howto::Howto),
     /// Print what makes a shell complete `mad`
     Completions(completions::Completions),
     /// Write manual pages
     Man(man::Man),
+}
+
+/// The command line, for who describes it: without the values that variables happen to have.
+pub fn command() -> clap::Command {
+    fn neutral(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(neutral)
+    }
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    neutral(command)
 }
 
 /// The whole program.
@@ -228,6 +264,8 @@ pub fn main() -> ExitCode {
         Command::Schema(c) => c.run(),
         Command::SelfTest(c) => c.run(global),
         Command::Mcp(c) => c.run(global),
+        Command::Agents(c) => c.run(global),
+        Command::Howto(c) => c.run(global),
         Command::Completions(c) => c.run(),
         Command::Man(c) => c.run(),
     };
@@ -257,7 +295,7 @@ fn start_log(global: &Global) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(Aside::default)
         .with_ansi(colour(&std::io::stderr()))
         .with_target(false)
         .without_time()
@@ -267,6 +305,16 @@ fn start_log(global: &Global) {
 /// Whether to colour what goes to `stream`.
 fn colour(stream: &impl IsTerminal) -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && stream.is_terminal()
+}
+
+/// What tells people how a command gets on; of scripts whose output is shown as it comes (`live`),
+/// in lines between that.
+fn progress(global: &Global, live: bool) -> Progress {
+    match (global.quiet, global.json || live) {
+        (true, _) => Progress::silent(),
+        (_, true) => Progress::lines(),
+        _ => Progress::on_terminal(colour(&std::io::stderr())),
+    }
 }
 
 /// Prints `text`; a reader that has gone away (`… | head`) is no failure.

@@ -64,9 +64,13 @@ pub(super) fn plans(planner: &Planner<'_>, models: &[Model]) -> (Exit, String, V
                             job.samples,
                             limit(job),
                         ));
+                        let root = absolute(&planner.catalog.root);
+                        let directory = match relative(&root, &job.script_dir) {
+                            root if root.as_os_str().is_empty() => ".".into(),
+                            below => below.display().to_string(),
+                        };
                         text.push_str(&format!(
-                            "           in {}: {}\n",
-                            relative(&absolute(&planner.catalog.root), &job.script_dir).display(),
+                            "           in {directory}: {}\n",
                             job.command_line(),
                         ));
                         for line in container::commands(job, described)

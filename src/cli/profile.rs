@@ -72,7 +72,8 @@ impl Profile {
         }
         let cancel = Cancel::default();
         cancel.on_signals()?;
-        let session = Session::open(planner, cancel, !global.quiet)?;
+        let session =
+            Session::open(planner, cancel, super::progress(global, self.options.live_output))?;
         let profiled = session.profile(model, &tools)?;
         let failed = profiled.measurement.failure.is_some();
         let diagnosis = profiled.diagnosis(&tools, catalog, model).unwrap_or_else(|e| {

@@ -72,12 +72,7 @@ impl Gate {
             slowdown: self.slowdown,
             cancel,
         };
-        let progress = |line: &str| {
-            if !global.quiet {
-                eprintln!("{line}");
-            }
-        };
-        let test = match selftest::run(&setup, &progress) {
+        let test = match selftest::run(&setup, &super::progress(global, false)) {
             Ok(test) => test,
             Err(e) => {
                 eprintln!("error: {e:#}");

@@ -95,9 +95,10 @@ impl SweepCommand {
         let cancel = Cancel::default();
         cancel.on_signals()?;
         let again = self.resume.retry_failed;
-        let session = Session::open_held(planner, cancel, !global.quiet, resumed, again)?;
-        if let Some(shard) = self.shard.filter(|_| !global.quiet) {
-            eprintln!("shard {shard}: {} of {whole} cells", cells.len());
+        let progress = super::progress(global, planner.options.live_output);
+        let session = Session::open_held(planner, cancel, progress, resumed, again)?;
+        if let Some(shard) = self.shard {
+            session.progress().say(&format!("shard {shard}: {} of {whole} cells", cells.len()));
         }
         let stop = self.resume.failures();
         let sweep = Sweep { session: &session, cells, unresolved: &unresolved, shard: self.shard };

@@ -10,8 +10,8 @@ use crate::record::Measurement;
 use crate::run::Session;
 
 /// Two Jobs of one entry, executed in turn until it is known whether the second is better.
-pub(crate) struct Duel<'s, 'a> {
-    subject: Subject<'s, 'a>,
+pub(crate) struct Duel<'a> {
+    subject: Subject<'a>,
     settings: Settings,
     /// The metric that shall be better.
     key: String,
@@ -32,14 +32,14 @@ impl Duelled {
     }
 }
 
-impl<'s, 'a> Duel<'s, 'a> {
+impl<'a> Duel<'a> {
     /// Makes both ready and warms them up; the records go to `place` in the directory of
     /// `session`. The first of what `settings` watch is what shall be better.
     ///
     /// # Errors
     /// When they cannot be made ready, or not be compared.
     pub(crate) fn prepare(
-        session: &'s Session<'a>,
+        session: &Session<'a>,
         jobs: [Job; 2],
         place: &str,
         nth: usize,
@@ -47,7 +47,8 @@ impl<'s, 'a> Duel<'s, 'a> {
     ) -> Result<Self, Failure> {
         let order = Order::new(settings.seed, nth);
         let config = &session.planner.catalog.config;
-        let subject = Subject::prepare([session, session], jobs, place, order, config)?;
+        let activity = settings.progress.activity(place, None);
+        let subject = Subject::prepare([session; 2], jobs, place, order, config, activity)?;
         let key = settings.watched.first().map(|w| w.metric.clone()).unwrap_or_default();
         Ok(Duel { subject, settings, key })
     }

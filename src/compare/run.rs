@@ -10,6 +10,7 @@ use super::{Order, Outcome};
 use crate::catalog::Model;
 use crate::engine::Cancel;
 use crate::plan::{Job, Planner};
+use crate::progress::Progress;
 use crate::record::{self, RunDir};
 use crate::run::{Obstacle, Session};
 
@@ -28,8 +29,8 @@ pub struct Settings {
     pub false_alarms: f64,
     /// Metrics that count whatever their entry says.
     pub watched: Vec<Watched>,
-    /// Whether to tell on standard error what is being done.
-    pub progress: bool,
+    /// Tells people how it gets on.
+    pub progress: Progress,
 }
 
 /// A metric with a smallest effect of its own.
@@ -73,36 +74,33 @@ pub fn compare(
     cancel: &Cancel,
 ) -> Result<Comparison> {
     let (started, clock) = (record::now(), Instant::now());
-    let open = |planner| Session::of_comparison(dir.clone(), planner, cancel.clone(), false);
-    let sessions = [open(sides.base)?, open(sides.candidate)?];
-    let say = |line: String| {
-        if settings.progress {
-            eprintln!("{line}");
-        }
+    let open = |planner| {
+        Session::of_comparison(dir.clone(), planner, cancel.clone(), settings.progress.clone())
     };
+    let sessions = [open(sides.base)?, open(sides.candidate)?];
+    let jobs: Vec<_> = entries.iter().flat_map(|entry| jobs(&sessions, entry)).collect();
+    let whole = settings.progress.whole(jobs.iter().filter(|(_, jobs)| jobs.is_ok()).count());
     let mut slots = Vec::new();
-    for entry in entries {
-        for (id, jobs) in jobs(&sessions, entry) {
-            if cancel.is_cancelled() {
-                let skipped = Some("interrupted before it began".to_owned());
-                slots.push(Err(EntryComparison { id, skipped, ..EntryComparison::default() }));
-                continue;
-            }
-            let order = Order::new(settings.seed, slots.len());
-            let prepared = match jobs {
-                Err(closed) => Err(closed),
-                Ok(jobs) => {
-                    say(format!("{id}: making both sides ready"));
-                    let config = &sides.candidate.catalog.config;
-                    Subject::prepare([&sessions[0], &sessions[1]], jobs, &id, order, config)
-                        .map_err(EntryComparison::failed)
-                }
-            };
-            slots.push(prepared.map_err(|e| EntryComparison { id, ..e }));
+    for (id, jobs) in jobs {
+        if cancel.is_cancelled() {
+            let skipped = Some("interrupted before it began".to_owned());
+            slots.push(Err(EntryComparison { id, skipped, ..EntryComparison::default() }));
+            continue;
         }
+        let order = Order::new(settings.seed, slots.len());
+        let prepared = match jobs {
+            Err(closed) => Err(closed),
+            Ok(jobs) => {
+                let config = &sides.candidate.catalog.config;
+                let activity = settings.progress.activity(&id, None);
+                Subject::prepare(sessions.each_ref(), jobs, &id, order, config, activity)
+                    .map_err(EntryComparison::failed)
+            }
+        };
+        slots.push(prepared.map_err(|e| EntryComparison { id, ..e }));
     }
     let (mut stopped, mut checks) = (None, 0);
-    for round in 1.. {
+    loop {
         let mut waiting = slots.iter_mut().flatten().filter(|s| !s.is_done()).peekable();
         if waiting.peek().is_none() {
             break;
@@ -116,7 +114,6 @@ pub fn compare(
             if stopped.is_some() {
                 break;
             }
-            say(format!("{}: block {round}", subject.id()));
             subject.block(settings);
             if cancel.is_cancelled() {
                 subject.interrupted();
@@ -135,7 +132,8 @@ pub fn compare(
     if cancel.is_cancelled() {
         stopped = Some(Stop::Interrupted);
     }
-    let finished = |slot: Result<Subject<'_, '_>, EntryComparison>| match slot {
+    drop(whole);
+    let finished = |slot: Result<Subject<'_>, EntryComparison>| match slot {
         Ok(subject) => subject.finish(settings).0,
         Err(entry) => entry,
     };

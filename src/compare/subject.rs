@@ -8,16 +8,18 @@ use super::record::{EntryComparison, Failure, MetricComparison};
 use super::{Block, Criterion, Estimate, Order, Outcome, Pair, Settings};
 use crate::catalog::{Config, Model};
 use crate::plan::Job;
+use crate::progress::{Activity, Expected};
 use crate::record::{ExecutionRecord, Measurement};
 use crate::regress::{count, median, percent};
 use crate::run::{Session, Side, is_gated, policy};
 
 /// Two Jobs that are executed in turn, and what they reported.
-pub(super) struct Subject<'s, 'a> {
-    config: &'s Config,
+pub(super) struct Subject<'a> {
+    config: &'a Config,
     model: Model,
-    base: Side<'s, 'a>,
-    candidate: Side<'s, 'a>,
+    base: Side<'a>,
+    candidate: Side<'a>,
+    activity: Activity,
     order: Order,
     blocks: Vec<Block>,
     spent: Duration,
@@ -40,15 +42,16 @@ struct Tracked {
     broken: Option<(f64, f64)>,
 }
 
-impl<'s, 'a> Subject<'s, 'a> {
+impl<'a> Subject<'a> {
     /// Makes both sides ready and warms them up. Their records go to `place` in the directory
     /// of the comparison.
     pub(super) fn prepare(
-        sessions: [&'s Session<'a>; 2],
+        sessions: [&Session<'a>; 2],
         jobs: [Job; 2],
         place: &str,
         order: Order,
-        config: &'s Config,
+        config: &'a Config,
+        activity: Activity,
     ) -> Result<Self, Failure> {
         let [base_job, job] = jobs;
         let model = job.model.clone();
@@ -61,14 +64,17 @@ impl<'s, 'a> Subject<'s, 'a> {
                 message: format!("the {side} cannot be made ready: {e:#}"),
             }
         };
-        let base = Side::prepare(sessions[0], base_job, place, "base").map_err(broken("base"))?;
+        activity.step("making both sides ready");
+        let [base, candidate] = sessions.map(|session| session.of(activity.output_only()));
+        let base = Side::prepare(base, base_job, place, "base").map_err(broken("base"))?;
         let candidate =
-            Side::prepare(sessions[1], job, place, "candidate").map_err(broken("candidate"))?;
+            Side::prepare(candidate, job, place, "candidate").map_err(broken("candidate"))?;
         let mut subject = Subject {
             config,
             model,
             base,
             candidate,
+            activity,
             order,
             blocks: Vec::new(),
             spent: Duration::ZERO,
@@ -78,6 +84,7 @@ impl<'s, 'a> Subject<'s, 'a> {
             done: false,
         };
         subject.warm_up(warmups);
+        subject.activity.rest(None);
         Ok(subject)
     }
 
@@ -119,6 +126,7 @@ impl<'s, 'a> Subject<'s, 'a> {
     /// One block of four Executions.
     pub(super) fn block(&mut self, settings: &Settings) {
         let Some(block) = self.order.next() else { return };
+        self.activity.step(&format!("block {}", self.blocks.len() + 1));
         let clock = Instant::now();
         for base_first in block.pairs() {
             if self.failure.is_none() {
@@ -130,6 +138,8 @@ impl<'s, 'a> Subject<'s, 'a> {
             self.blocks.push(block);
         }
         self.spent += clock.elapsed();
+        let expected = self.block_time().as_secs_f64();
+        self.activity.rest(Some(Expected { seconds: expected, guessed: false }));
     }
 
     /// What the user ended has not failed.
@@ -149,7 +159,7 @@ impl<'s, 'a> Subject<'s, 'a> {
 
     /// Why nothing more can be measured, if `done` or the last Execution of a side says so.
     fn note_failure(&mut self, done: Result<()>) {
-        let failed = |side: &Side<'_, '_>, name: &str| {
+        let failed = |side: &Side<'_>, name: &str| {
             let failure = side.executions().last()?.failure.as_ref()?;
             Some(format!("the {name} failed: {failure}"))
         };
@@ -193,6 +203,11 @@ impl<'s, 'a> Subject<'s, 'a> {
         let decided = gated().any(|m| m.outcome() == Outcome::Slower)
             || gated().all(|m| m.outcome() != Outcome::Undecided);
         self.done = (decided && enough) || per_side + 2 > settings.max_samples;
+        if self.failure.is_some() {
+            self.activity.end("failed", true);
+        } else if self.done {
+            self.activity.end(if decided { "decided" } else { "undecided" }, false);
+        }
     }
 
     /// How much better the metric `key` is by now (0.1 = 10 %).

@@ -98,7 +98,7 @@ impl fmt::Display for Rejection {
 }
 
 /// The text of a line: bytes that are not UTF-8 dropped, escape sequences stripped.
-pub(super) fn clean(line: &[u8]) -> Cow<'_, str> {
+pub(crate) fn clean(line: &[u8]) -> Cow<'_, str> {
     let text = match str::from_utf8(line) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => line.utf8_chunks().map(|chunk| chunk.valid()).collect(),

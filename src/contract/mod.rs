@@ -26,6 +26,7 @@ mod tests;
 pub use conclude::{Conclusion, Evidence, Exit, Failure, FailureKind, conclude, conclude_skipped};
 pub use error_scan::ErrorScan;
 pub use line::Rejection;
+pub(crate) use line::clean;
 pub use mask::{Masker, is_secret, secrets};
 pub use nodes::{Rule, aggregate};
 pub use recorded::{OUT_OF_TIME, Recorded, RecordedRow, read_recorded};

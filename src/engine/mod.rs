@@ -26,6 +26,7 @@ pub(crate) use container::{CliError, Container, ContainerEnd};
 use crate::contract::{Exit, LogFindings, Recorded};
 use crate::data::Provided;
 use crate::plan::Job;
+use crate::progress::{self, Activity};
 use crate::source::Source;
 
 /// Longest part of the entry's name in a name that others see.
@@ -137,6 +138,8 @@ pub struct Slot {
     pub cores: Vec<u32>,
     /// Whether the script's output is shown while it runs.
     pub live_output: bool,
+    /// Who passes on its last line to people who wait.
+    pub activity: Activity,
     /// Whether the private copy of the script's directory outlives the Execution.
     pub keep_work: bool,
     /// Whether the container outlives it, and goes on.
@@ -281,12 +284,13 @@ impl Cancel {
                         _ = hup.recv() => 129,
                     };
                     if cancel.is_cancelled() {
+                        progress::leave();
                         std::process::exit(status);
                     }
                     cancel.cancel();
                     // Whoever listened may have gone as well: that keeps nothing running.
                     let said = "\ninterrupted: ending what runs (again: at once)";
-                    let _ = writeln!(std::io::stderr(), "{said}");
+                    progress::aside(|| drop(writeln!(std::io::stderr(), "{said}")));
                 }
             });
         })?;

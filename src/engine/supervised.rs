@@ -17,6 +17,7 @@ use super::supervise::Order;
 use super::{Cancel, Container, Slot, Status, absolute, environment, orphans};
 use crate::contract::{Exit, LogFindings, LogScanner, Masker};
 use crate::plan::Job;
+use crate::progress::Activity;
 
 /// Capacity asked of the output pipe: fewer wake-ups for scripts that print much.
 const PIPE_BYTES: usize = 1 << 20;
@@ -101,7 +102,7 @@ async fn follow(launch: Launch, job: &Job, slot: &Slot, cancel: &Cancel) -> Resu
     let mut lifeline = supervisor.stdin.take();
 
     let mut output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
-    let mut sink = Sink::create(job, &slot.log(), slot.live_output)?;
+    let mut sink = Sink::create(job, &slot.log(), slot.live_output, slot.activity.clone())?;
     let mut buffer = vec![0; PIPE_BYTES];
     let (mut open, mut ended, mut cancelled) = (true, None, false);
     // The output may end long before the script does, and the other way round.
@@ -163,13 +164,15 @@ pub(super) struct Sink {
     masked: Vec<u8>,
     scanner: LogScanner,
     live: bool,
+    activity: Activity,
     trouble: Vec<String>,
     path: PathBuf,
 }
 
 impl Sink {
-    /// One that writes to `path`, and shows what it writes if it is `live`.
-    pub(super) fn create(job: &Job, path: &Path, live: bool) -> Result<Sink> {
+    /// One that writes to `path`, and shows what it writes if it is `live`; `activity` passes on
+    /// the last line.
+    pub(super) fn create(job: &Job, path: &Path, live: bool, activity: Activity) -> Result<Sink> {
         let log =
             File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Sink {
@@ -178,6 +181,7 @@ impl Sink {
             masked: Vec::new(),
             scanner: LogScanner::new(&job.error_scan),
             live,
+            activity,
             trouble: Vec::new(),
             path: path.to_owned(),
         })
@@ -197,6 +201,7 @@ impl Sink {
 
     fn write(&mut self, chunk: &[u8]) {
         self.scanner.feed(chunk);
+        self.activity.printed(chunk);
         if self.live {
             // A closed terminal is no reason to lose the measurement.
             let _ = std::io::stderr().write_all(chunk);

@@ -1,7 +1,7 @@
 //! The private work directory of an Execution: what a script may read and write.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -186,25 +186,41 @@ fn copy_all(
     except: &Path,
     link: fn(&Path, &Path) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
+    let of = |path: &Path| {
+        let path = path.display().to_string();
+        move |e: Error| Error::new(e.kind(), format!("{path}: {e}"))
+    };
+    let entries = fs::read_dir(from).map_err(of(from))?;
+    fs::create_dir_all(to).map_err(of(to))?;
     let except = absolute(except);
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
+    for entry in entries {
+        let entry = entry.map_err(of(from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_symlink() {
-            link(&source, &target)?;
-        } else if kind.is_dir() {
-            let skipped = entry.file_name() == ".git" || except.starts_with(absolute(&source));
-            if !skipped {
-                copy_all(&source, &target, &except, link)?;
+        let copied = entry.file_type().map_err(of(&source)).and_then(|kind| {
+            if kind.is_symlink() {
+                link(&source, &target).map_err(of(&source))
+            } else if kind.is_dir() {
+                let skipped = entry.file_name() == ".git" || except.starts_with(absolute(&source));
+                if skipped { Ok(()) } else { copy_all(&source, &target, &except, link) }
+            } else if kind.is_file() {
+                fs::copy(&source, &target).map(drop).map_err(of(&source))
+            } else {
+                // Sockets, pipes and devices are nothing a script directory holds on purpose.
+                Ok(())
             }
-        } else if kind.is_file() {
-            fs::copy(&source, &target)?;
+        });
+        match copied {
+            // It went since the directory was listed, as temporary files do: a copy made a moment
+            // later would not have it either.
+            Err(e) if e.kind() == ErrorKind::NotFound && is_gone(&source) => {}
+            other => other?,
         }
-        // Sockets, pipes and devices are nothing a script directory holds on purpose.
     }
     Ok(())
+}
+
+fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound)
 }
 
 /// A relative link keeps meaning what it meant, although the copy is elsewhere.
@@ -254,5 +270,39 @@ mod tests {
         assert_eq!(text(second.work().join("cache0.csv")), "warm");
         assert!(!second.work().join("other.csv").exists());
         assert!(!second.work().join("cache1.csv").exists(), "a link may lead to anything");
+    }
+
+    /// Whoever comes to the link first sees the rest go.
+    fn the_rest_goes(source: &Path, target: &Path) -> std::io::Result<()> {
+        for entry in fs::read_dir(source.parent().unwrap())?.flatten() {
+            match entry.file_type()? {
+                kind if kind.is_dir() => fs::remove_dir_all(entry.path())?,
+                kind if kind.is_file() => fs::remove_file(entry.path())?,
+                _ => {}
+            }
+        }
+        std::os::unix::fs::symlink("x", target)
+    }
+
+    #[test]
+    fn what_goes_meanwhile_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        for i in 0..20 {
+            fs::write(from.join(format!("file{i}")), "").unwrap();
+            fs::create_dir(from.join(format!("dir{i}"))).unwrap();
+        }
+        std::os::unix::fs::symlink("x", from.join("link")).unwrap();
+        copy_all(&from, &to, &dir.path().join("none"), the_rest_goes).unwrap();
+        assert!(to.join("link").is_symlink());
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from");
+        let missing = copy_tree(&from, &dir.path().join("to"), dir.path()).unwrap_err();
+        assert!(missing.to_string().starts_with(&from.display().to_string()), "{missing}");
     }
 }

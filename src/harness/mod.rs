@@ -29,6 +29,7 @@ use crate::engine::{Cancel, supervise};
 use crate::machine::Machine;
 use crate::options::Context;
 use crate::plan::Planner;
+use crate::progress::Progress;
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::run::{CATALOG_CASE, Session, canary_first, has_baseline, inputs};
 
@@ -98,7 +99,7 @@ fn run(mut args: HarnessArgs) -> Result<ExitCode> {
     if measures {
         cancel.on_signals()?;
     }
-    let session = Arc::new(Session::open(planner, cancel, false)?);
+    let session = Arc::new(Session::open(planner, cancel, Progress::silent())?);
     let trials = trials(&session, selected);
     let run = || libtest_mimic::run(&args.libtest, trials);
     let conclusion = if alone && !measures { run() } else { stdout::guarded(run) };

@@ -103,16 +103,24 @@ impl Bounds {
 
     /// Results: `latest`, the id of a run, or a path below the directories.
     pub(super) fn results(&self, name: &str) -> Result<String> {
-        if name == "latest" {
+        if ["latest", "latest-tuning"].contains(&name) {
             return Ok(name.to_owned());
         }
-        let mut parts = Path::new(name).components();
-        let single = matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none();
-        let run = self.run_dir.join("runs").join(name);
-        match run.to_str() {
-            Some(run) if single && Path::new(run).is_dir() => self.inside(run),
-            _ => self.inside(name),
+        let places = ["runs", "tunings"].iter().map(|kind| self.run_dir.join(kind).join(name));
+        let place = places.into_iter().find(|place| is_id(name) && place.is_dir());
+        match place.as_deref().and_then(Path::to_str) {
+            Some(place) => self.inside(place),
+            None => self.inside(name),
         }
+    }
+
+    /// The id of a search: a word, no path.
+    ///
+    /// # Errors
+    /// When it is a path.
+    pub(super) fn search<'n>(&self, id: &'n str) -> Result<&'n str> {
+        ensure!(is_id(id), "resume: the id of a search, not {id:?}");
+        Ok(id)
     }
 
     /// The context as the command reads it.
@@ -162,4 +170,10 @@ pub(super) fn word(text: &str) -> Result<()> {
         ensure!(!out, "{text:?} names a path outside the catalog");
     }
     Ok(())
+}
+
+/// Whether it is one plain word of a path.
+fn is_id(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none()
 }

@@ -97,6 +97,7 @@ pub(super) fn all() -> Vec<Tool> {
         tool::<Diagnose>(),
         tool::<Report>(),
         tool::<Compare>(),
+        tool::<TuneSearch>(),
         tool::<AddModel>(),
         tool::<History>(),
     ]
@@ -316,7 +317,8 @@ impl Arguments for Diagnose {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Report {
-    /// `latest`, the id of a run, or a perf.csv in the catalog or the run directory
+    /// `latest`, `latest-tuning`, the id of a run or a search, or a perf.csv in the catalog or the
+    /// run directory
     #[serde(default = "latest")]
     results: String,
     /// Earlier results to compare them with, likewise
@@ -394,6 +396,75 @@ impl Arguments for Compare {
             .context("additional-context", self.additional_context.as_ref(), bounds)?
             .run_dir(bounds)
             .tags(self.tags)
+    }
+}
+
+/// Find a better configuration of an entry.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TuneSearch {
+    /// The entry
+    model: String,
+    /// Measure; without, only show the candidates
+    #[serde(default)]
+    run: bool,
+    /// Candidates at most, 1 to 8 [default: 4]
+    candidates: Option<u8>,
+    /// What shall become better: `throughput` or `latency` [default: the entry's primary metric]
+    target: Option<String>,
+    /// Names of tools of `mad profile --list` to find out what holds the entry back
+    #[serde(default)]
+    profile_tools: Vec<String>,
+    /// A trace in the catalog or the run directory to read instead of profiling
+    trace: Option<String>,
+    /// Try what may change the answer although no metric shows it
+    #[serde(default)]
+    allow_numerics: bool,
+    /// Smallest gain that counts: `2%` or `0.02` [default: 2%]
+    min_effect: Option<String>,
+    /// Most executions of each side of a comparison
+    max_samples: Option<u32>,
+    /// Begin nothing further once the search is so old: `2h`, `90m`, `300` seconds
+    budget: Option<String>,
+    /// Go on with this search, which ended early
+    resume: Option<String>,
+    /// GPUs of an execution, instead of what the entry says (-1: all)
+    ngpus: Option<i32>,
+    /// End an execution after so many seconds (0: never)
+    timeout: Option<f64>,
+    /// Settings: `env_vars`, `docker_env_vars`, `model_args`, `gpu_vendor`, `guest_os`,
+    /// `docker_gpus`, `docker_cpus`
+    additional_context: Option<Object>,
+}
+
+impl Arguments for TuneSearch {
+    const NAME: &'static str = "tune-search";
+    const ABOUT: &'static str = "Show which changes may make an entry better, and why; with \
+                                 `run: true` measure each in turn with the entry as it is, and \
+                                 again what looks better. Nothing is edited. Recommends only \
+                                 what holds; that nothing does is an answer.";
+    const EFFECT: Effect = Effect::Adds;
+
+    fn line(self, bounds: &Bounds) -> Result<Line> {
+        let tools = (!self.profile_tools.is_empty()).then(|| self.profile_tools.join(","));
+        let trace = self.trace.map(|path| bounds.inside(&path)).transpose()?;
+        let resume = self.resume.as_deref().map(|id| bounds.search(id)).transpose()?;
+        Line::default()
+            .flag("plan", !self.run)
+            .option("candidates", self.candidates)
+            .option("target", self.target)
+            .option("profile-tool", tools)
+            .option("trace", trace)
+            .flag("allow-numerics", self.allow_numerics)
+            .option("min-effect", self.min_effect)
+            .option("max-samples", self.max_samples)
+            .option("budget", self.budget)
+            .option("resume", resume)
+            .option("ngpus", self.ngpus)
+            .option("timeout", self.timeout)
+            .context("additional-context", self.additional_context.as_ref(), bounds)?
+            .run_dir(bounds)
+            .tags(vec![self.model])
     }
 }
 

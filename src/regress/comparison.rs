@@ -51,24 +51,25 @@ impl<'a> Comparison<'a> {
         let rest = first as f64;
         let rho = self.policy.pool.correlation;
         let variance = weighted_variance_of_mean(1 + fresh, rest, rho);
-        self.known.map(|known| known.limit(level, variance))
+        self.known.map(|known| self.as_difference(known.limit(level, variance)))
+    }
+
+    /// A limit of noise as the difference it allows. Noise multiplies: a fall to a quarter is as
+    /// far as a rise to four times, so that a fall of less than the limit may be beyond it. Near
+    /// the median both are the same.
+    fn as_difference(&self, limit: f64) -> f64 {
+        let center = self.noise.center.abs();
+        match self.current / self.noise.center < 1.0 {
+            true => -center * (-limit / center).exp_m1(),
+            false => limit,
+        }
     }
 
     /// Worse by more than the tolerance, and than the `limit` of the decision.
     pub(super) fn decided(&self, limit: Option<f64>) -> bool {
         self.directed()
             && self.beyond_tolerance(self.worse)
-            && limit.is_some_and(|limit| self.distance_in_noise() > limit)
-    }
-
-    /// The difference as noise makes it, which multiplies: a fall to a quarter is as far as
-    /// a rise to four times. Near the median that is the difference itself.
-    fn distance_in_noise(&self) -> f64 {
-        let ratio = self.current / self.noise.center;
-        match ratio > 0.0 && ratio < 1.0 {
-            true => self.worse.max(-ratio.ln() * self.noise.center.abs() * self.worse.signum()),
-            false => self.worse,
-        }
+            && limit.is_some_and(|limit| self.worse > limit)
     }
 
     pub(super) fn relative(&self, difference: f64) -> Option<f64> {

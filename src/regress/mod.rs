@@ -45,7 +45,7 @@
 //!   show none, three where 3 % of them were slow.
 //!
 //! What this costs and finds is measured by `benches/detection`, and told in
-//! `docs/baselines.md`.
+//! `docs/verdicts.md`.
 
 mod agreement;
 mod comparison;

@@ -16,6 +16,7 @@ use crate::engine::container::build_command;
 use crate::engine::{Cancel, Image};
 use crate::manifest::{BuiltImage, FailedBuild, MANIFEST_SCHEMA, Manifest};
 use crate::plan::{ImageSource, Job, Planner};
+use crate::progress::Progress;
 use crate::record::{self, RunDir};
 use crate::slug::slug;
 
@@ -82,7 +83,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// When its directory cannot be made.
-    pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Builder<'a>> {
+    pub fn open(planner: Planner<'a>, cancel: Cancel, progress: Progress) -> Result<Builder<'a>> {
         let dir = RunDir::open_build(&planner.options.run_dir, &record::run_id())?;
         let session = Session::in_dir(dir, planner, cancel, progress)?;
         let mut manifest =
@@ -120,13 +121,13 @@ impl<'a> Builder<'a> {
             self.push(failed(job.id.clone(), name, why), &job.model.name, arch);
             return;
         }
-        if self.session.progress {
-            eprintln!("{}: image {name}", job.id);
-        }
+        let activity = self.session.progress.activity(&job.id, None);
+        activity.step(&format!("image {name}"));
+        let session = self.session.of(activity.output_only());
         let clock = Instant::now();
         let dir = self.session.dir.path().join(slug(&key));
         let log = dir.join("run.log");
-        let prepared = self.session.engine(job).and_then(|e| self.session.prepare(job, e, dir));
+        let prepared = session.engine(job).and_then(|e| session.prepare(job, e, dir));
         let image = prepared.map(|prepared| prepared.image);
         let log = Some(log).filter(|log| log.is_file());
         let seconds = clock.elapsed().as_secs_f64();
@@ -158,6 +159,11 @@ impl<'a> Builder<'a> {
                 ImageOutcome { seconds, log, ..failed(job.id.clone(), name, why) }
             }
         };
+        match outcome.reason.is_some() {
+            true if self.session.cancel.is_cancelled() => activity.end("interrupted", false),
+            true => activity.end("failed", true),
+            false => activity.end(&outcome.state.to_string(), false),
+        }
         self.push(outcome, &job.model.name, arch);
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::catalog::Model;
 use crate::plan::{Job, Planner};
+use crate::progress::Expected;
 use crate::record::{Measurement, RunDir};
 use crate::regress::median;
 use crate::schedule::Task;
@@ -18,19 +19,25 @@ const UNKNOWN_S: f64 = 60.0;
 #[derive(Clone, Debug)]
 pub struct Estimates {
     /// By machine class, Job and GPUs.
-    exact: HashMap<(String, String, u32), f64>,
+    exact: HashMap<(String, String, u32), Took>,
     /// By Job and GPUs, on whatever machine.
-    elsewhere: HashMap<(String, u32), f64>,
+    elsewhere: HashMap<(String, u32), Took>,
     median_s: f64,
 }
 
-/// An estimate, and whether it is of this very Job.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// Seconds.
-    pub seconds: f64,
-    /// Whether the Job was measured before.
-    pub known: bool,
+/// What a Measurement took, in seconds.
+#[derive(Clone, Copy, Debug)]
+struct Took {
+    build: f64,
+    /// One of its Executions.
+    execution: f64,
+    executions: usize,
+}
+
+impl Took {
+    fn all(self, executions: usize) -> f64 {
+        self.build + self.execution * executions as f64
+    }
 }
 
 impl Estimates {
@@ -49,7 +56,7 @@ impl Estimates {
                 estimates.add(&m);
             }
         }
-        let all: Vec<f64> = estimates.exact.values().copied().collect();
+        let all: Vec<f64> = estimates.exact.values().map(|t| t.all(t.executions)).collect();
         if !all.is_empty() {
             estimates.median_s = median(&all);
         }
@@ -61,29 +68,49 @@ impl Estimates {
         if m.failure.is_some() {
             return;
         }
-        let seconds = m.build_duration_s + m.executions.iter().map(|e| e.duration_s).sum::<f64>();
+        let executions = m.executions.len();
+        let all = m.executions.iter().map(|e| e.duration_s).sum::<f64>();
+        let execution = all / executions.max(1) as f64;
+        let took = Took { build: m.build_duration_s, execution, executions };
         let key = (m.machine_class.clone(), m.id.clone(), m.n_gpus);
-        self.elsewhere.entry((m.id.clone(), m.n_gpus)).or_insert(seconds);
-        self.exact.entry(key).or_insert(seconds);
+        self.elsewhere.entry((m.id.clone(), m.n_gpus)).or_insert(took);
+        self.exact.entry(key).or_insert(took);
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty()
     }
 
     /// How long the Job is likely to take; the median of all that is known for one that
     /// never ran.
-    pub fn of(&self, job: &Job) -> Estimate {
+    pub fn of(&self, job: &Job) -> Expected {
+        self.of_executions(job, (job.warmup + job.samples) as usize)
+    }
+
+    /// The same for so many Executions of it.
+    pub fn of_executions(&self, job: &Job, executions: usize) -> Expected {
         let exact = self.exact.get(&(job.machine_class(), job.id.clone(), job.n_gpus));
         let known = exact.or_else(|| self.elsewhere.get(&(job.id.clone(), job.n_gpus)));
         match known {
-            Some(&seconds) => Estimate { seconds, known: true },
-            None => Estimate { seconds: self.median_s, known: false },
+            Some(took) => Expected { seconds: took.all(executions), guessed: false },
+            None => Expected { seconds: self.median_s, guessed: true },
         }
     }
 
-    /// An entry as something to schedule, and whether it is known how long it takes.
-    pub fn task(&self, planner: &Planner<'_>, model: &Model, label: String) -> (Task, bool) {
+    /// An entry as something to schedule, and how long it is likely to take if it runs at all.
+    pub fn task(
+        &self,
+        planner: &Planner<'_>,
+        model: &Model,
+        label: String,
+    ) -> (Task, Option<Expected>) {
         let jobs = planner.runnable(model);
-        let each: Vec<Estimate> = jobs.iter().map(|job| self.of(job)).collect();
+        let each: Vec<Expected> = jobs.iter().map(|job| self.of(job)).collect();
         let footprint = jobs.first().map(Job::footprint).unwrap_or_default();
-        let estimate_s = each.iter().map(|e| e.seconds).sum();
-        (Task { label, footprint, estimate_s }, each.iter().all(|e| e.known))
+        let seconds = each.iter().map(|e| e.seconds).sum();
+        let expected = Expected { seconds, guessed: each.iter().any(|e| e.guessed) };
+        let task = Task { label, footprint, estimate_s: seconds };
+        (task, Some(expected).filter(|_| !jobs.is_empty()))
     }
 }

@@ -11,6 +11,7 @@ use super::{Outcome, Session, is_canary};
 use crate::catalog::Model;
 use crate::engine::slurm;
 use crate::plan::Job;
+use crate::progress::{Expected, Whole};
 use crate::record::{CaseRecord, CaseStatus, Stage};
 use crate::schedule::{Grant, Limits, Task};
 
@@ -34,15 +35,27 @@ impl Session<'_> {
             Some(_) => &[&[Stage::Bench], &[Stage::Regress]],
             None => &[&[Stage::Bench, Stage::Regress]],
         };
+        let estimates = self.estimates(limits);
+        let _whole = self.begin(first.iter().chain(&others), limits, &estimates);
         let groups = [first, others];
         for (models, stages) in groups.iter().flat_map(|g| passes.iter().map(move |p| (g, p))) {
-            self.each(models, limits, &|session, model| {
+            // How long it takes to decide is not known.
+            let known = stages.contains(&Stage::Bench).then_some(&estimates);
+            self.each(models, limits, known, &|session, model| {
                 let mut flow = ControlFlow::Continue(());
+                let mut cases = Vec::new();
+                if !stages.contains(&Stage::Regress) {
+                    // It is done when it is judged.
+                    session.activity.uncounted();
+                }
                 for &stage in *stages {
                     if !session.cancel.is_cancelled() && flow.is_continue() {
-                        flow = stop.after(&session.case(stage, model));
+                        let case = session.case(stage, model);
+                        flow = stop.after(&case);
+                        cases.push(case);
                     }
                 }
+                session.tell_end(&cases);
                 flow
             })?;
             if stop.enough() {
@@ -52,13 +65,71 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What earlier Runs took, where that orders anything or somebody wants to know.
+    pub(super) fn estimates(&self, limits: Limits) -> Estimates {
+        match limits.serial && self.progress.is_silent() {
+            true => Estimates::unknown(),
+            false => Estimates::of_runs(&self.planner.options.run_dir),
+        }
+    }
+
+    fn task(&self, estimates: &Estimates, model: &Model) -> (Task, Option<Expected>) {
+        estimates.task(&self.planner, model, model.id())
+    }
+
+    /// Tells people what is to run.
+    fn begin<'m>(
+        &self,
+        models: impl Iterator<Item = &'m Model>,
+        limits: Limits,
+        estimates: &Estimates,
+    ) -> Whole {
+        if self.progress.is_silent() {
+            return self.progress.whole(0);
+        }
+        let (tasks, expected): (Vec<Task>, Vec<Option<Expected>>) =
+            models.map(|model| self.task(estimates, model)).unzip();
+        let whole = self.progress.whole(expected.iter().flatten().count());
+        self.tell_duration(&whole, &tasks, limits, estimates);
+        whole
+    }
+
+    /// Tells how long the tasks are likely to take, if anything is known about that.
+    pub fn tell_duration(&self, whole: &Whole, tasks: &[Task], limits: Limits, known: &Estimates) {
+        let serial_s: f64 = tasks.iter().map(|task| task.estimate_s).sum();
+        if known.is_empty() || serial_s <= 0.0 {
+            return;
+        }
+        whole.takes(serial_s, self.scheduler(limits).makespan_s(tasks) / serial_s);
+    }
+
+    /// Tells how the entry that this is about ended.
+    pub fn tell_end(&self, cases: &[CaseRecord]) {
+        let failed = cases.iter().find(|case| case.status == CaseStatus::Failed);
+        let ignored = cases.iter().find(|case| case.status == CaseStatus::Ignored);
+        let passed = |stage| {
+            let mut passed = cases.iter().filter(|case| case.status == CaseStatus::Passed);
+            passed.any(|case| case.stage == stage)
+        };
+        let how = match (failed, ignored) {
+            _ if self.cancel.is_cancelled() => "interrupted".to_owned(),
+            (Some(case), _) => format!("failed ({})", case.kind),
+            _ if passed(Stage::Regress) => "passed".to_owned(),
+            _ if passed(Stage::Bench) => "measured".to_owned(),
+            (_, Some(case)) => format!("ignored ({})", case.kind),
+            _ => "nothing to do".to_owned(),
+        };
+        self.activity.end(&how, failed.is_some() && !self.cancel.is_cancelled());
+    }
+
     /// Submits the entries to Slurm and does not wait for them; a later process collects them.
     ///
     /// # Errors
     /// When nothing can be leased.
     pub fn submit(&self, models: &[Model]) -> Result<()> {
         let limits = Limits { serial: true, ..Limits::default() };
-        self.each(models, limits, &|session, model| {
+        let whole = self.progress.whole(models.len());
+        let submitted = self.each(models, limits, None, &|session, model| {
             let case = Stage::Bench.case(&model.id());
             session.timed(case, Stage::Bench, model.id(), || {
                 let jobs = match session.obstacle(model) {
@@ -70,7 +141,9 @@ impl Session<'_> {
                 Ok(Outcome::of_images(outcomes?))
             });
             ControlFlow::Continue(())
-        })
+        });
+        drop(whole);
+        submitted
     }
 
     fn submit_job(&self, job: &Job) -> Result<Outcome> {
@@ -97,6 +170,7 @@ impl Session<'_> {
         &self,
         models: &[Model],
         limits: Limits,
+        estimates: Option<&Estimates>,
         work: &(dyn Fn(&Session<'_>, &Model) -> ControlFlow<()> + Sync),
     ) -> Result<()> {
         let (cluster, here): (Vec<&Model>, Vec<&Model>) =
@@ -105,14 +179,17 @@ impl Session<'_> {
             if models.is_empty() {
                 return Ok(Vec::new());
             }
-            let estimates = match limits.serial {
-                true => Estimates::unknown(),
-                false => Estimates::of_runs(&self.planner.options.run_dir),
-            };
-            let task = |model: &&Model| estimates.task(&self.planner, model, model.id()).0;
-            let tasks: Vec<Task> = models.iter().map(task).collect();
+            let unknown = Estimates::unknown();
+            let task = |model: &&Model| self.task(estimates.unwrap_or(&unknown), model);
+            let (tasks, expected): (Vec<Task>, Vec<Option<Expected>>) =
+                models.iter().map(task).unzip();
             self.scheduler(limits).run(&tasks, &|at, grant| {
-                work(&self.granted(self.planner, grant, None), models[at])
+                let known = expected[at].filter(|_| estimates.is_some());
+                let activity = self.progress.activity(&tasks[at].label, known);
+                if expected[at].is_none() {
+                    activity.uncounted();
+                }
+                work(&self.granted(self.planner, grant, None, activity), models[at])
             })
         };
         let at_once = Limits { elsewhere: slurm::at_once(), serial: false };

@@ -237,6 +237,9 @@ impl Session<'_> {
             && job.data.is_empty();
         let cpu = if light { CpuUse::None } else { CpuUse::Shared };
         let lease = self.lease(job, &Footprint { cpu, ..Footprint::default() })?;
+        if !light {
+            self.activity.prelude("making ready");
+        }
         let prepared = engine.prepare(job, &self.slot(dir, &Grant::default()), &self.cancel);
         drop(lease);
         prepared
@@ -270,9 +273,7 @@ impl Session<'_> {
     ) -> Result<ExecutionRecord> {
         let dir = attempt.join(format!("execution-{number}"));
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        if self.progress {
-            eprintln!("{}: {} {number}", self.job_key(job), purpose.word());
-        }
+        self.activity.step(&self.step(job, number, purpose));
         let mut slot = self.slot(dir.clone(), grant);
         slot.executions = match purpose {
             Purpose::Confirm => (number, number),
@@ -328,6 +329,16 @@ impl Session<'_> {
         Ok(record)
     }
 
+    /// An Execution in words; of one of several images, which.
+    fn step(&self, job: &Job, number: u32, purpose: Purpose) -> String {
+        let planned = job.warmup + job.samples;
+        let counts = matches!(purpose, Purpose::WarmUp | Purpose::Measure) && number <= planned;
+        let of = if counts { format!(" of {planned}") } else { String::new() };
+        let image = job.image_part().strip_prefix('@');
+        let image = image.map(|image| format!("image {image}, ")).unwrap_or_default();
+        format!("{image}{} {number}{of}", purpose.word())
+    }
+
     pub(super) fn engine(&self, job: &Job) -> Result<&'static dyn Engine> {
         match job.engine {
             EngineKind::Host | EngineKind::Auto => Ok(&HostEngine),
@@ -348,6 +359,7 @@ impl Session<'_> {
             gpus: grant.gpus.clone(),
             cores: grant.cores.clone(),
             live_output: options.live_output,
+            activity: self.activity.clone(),
             keep_work: options.keep_alive,
             keep_container: options.keep_alive,
         }
@@ -366,9 +378,12 @@ impl Session<'_> {
         let request = footprint.request(&job.machine, &footprint.gpus, &cores, owner);
         let cancelled = || self.cancel.is_cancelled();
         let mut waiting = |holder: &str| {
+            self.progress.waits(&job.id, holder);
             tracing::info!("{} waits for {holder}", job.id);
         };
-        let granted = self.leases.acquire(&request, &cancelled, &mut waiting)?;
+        let granted = self.leases.acquire(&request, &cancelled, &mut waiting);
+        self.progress.waits_no_more();
+        let granted = granted?;
         Ok(Held::Leased(Grant::new(granted, &footprint.gpus, &cores)))
     }
 

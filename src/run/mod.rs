@@ -33,7 +33,7 @@ pub use build::{Builder, ImageOutcome, ImageState};
 pub use environment::{
     Canary, INVALID_ENVIRONMENT, canary_first, is_canary, suspicion, suspicion_words, verdicts,
 };
-pub use estimate::{Estimate, Estimates};
+pub use estimate::Estimates;
 pub use fallback::{Fallback, Reach, has_baseline};
 pub use judge::VerdictRecord;
 pub use many::Failures;
@@ -51,6 +51,7 @@ use crate::machine::Leases;
 use crate::manifest::ManifestFile;
 use crate::options::{Context, RunOptions};
 use crate::plan::{Job, Plan, Planner, Skip};
+use crate::progress::{Activity, Progress};
 use crate::record::{self, CaseRecord, CaseStatus, RunDir, RunRecord, Stage};
 use crate::results::Row;
 use crate::schedule::{Grant, Limits, Scheduler};
@@ -77,7 +78,9 @@ pub struct Session<'a> {
     dir: RunDir,
     leases: Leases,
     said: Arc<Said>,
-    progress: bool,
+    progress: Progress,
+    /// The entry that this is about, for people who wait.
+    activity: Activity,
     /// What the scheduler has leased for the entry that this is about.
     grant: Option<Grant>,
     /// What keys the records, where that is not the entry's id: a Cell of a sweep.
@@ -165,7 +168,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the run directory cannot be made.
-    pub fn open(planner: Planner<'a>, cancel: Cancel, progress: bool) -> Result<Session<'a>> {
+    pub fn open(planner: Planner<'a>, cancel: Cancel, progress: Progress) -> Result<Session<'a>> {
         let dir = RunDir::open(&planner.options.run_dir, &record::run_id())?;
         Session::in_dir(dir, planner, cancel, progress)
     }
@@ -178,7 +181,7 @@ impl<'a> Session<'a> {
         dir: RunDir,
         planner: Planner<'a>,
         cancel: Cancel,
-        progress: bool,
+        progress: Progress,
     ) -> Result<Session<'a>> {
         Session::in_dir(dir, planner, cancel, progress)
     }
@@ -191,7 +194,7 @@ impl<'a> Session<'a> {
         dir: RunDir,
         planner: Planner<'a>,
         cancel: Cancel,
-        progress: bool,
+        progress: Progress,
     ) -> Result<Session<'a>> {
         for line in orphans::reap(&orphans::directory(&planner.options.run_dir)) {
             tracing::warn!("{line}");
@@ -223,6 +226,7 @@ impl<'a> Session<'a> {
             leases: Leases::new(Leases::default_dir()),
             said: Arc::default(),
             progress,
+            activity: Activity::silent(),
             grant: None,
             cell: None,
             retries: 0,
@@ -240,7 +244,7 @@ impl<'a> Session<'a> {
     pub fn open_held(
         planner: Planner<'a>,
         cancel: Cancel,
-        progress: bool,
+        progress: Progress,
         resumed: Option<RunDir>,
         retries: u32,
     ) -> Result<Session<'a>> {
@@ -267,22 +271,39 @@ impl<'a> Session<'a> {
 
     /// The same Run for one entry that the scheduler has leased its part of the machine for,
     /// planned by `planner`. `cell` keys its records instead of the entry's id.
-    pub fn granted(&self, planner: Planner<'a>, grant: Grant, cell: Option<String>) -> Session<'a> {
+    pub fn granted(
+        &self,
+        planner: Planner<'a>,
+        grant: Grant,
+        cell: Option<String>,
+        activity: Activity,
+    ) -> Session<'a> {
+        Session { planner, grant: Some(grant), cell, ..self.of(activity) }
+    }
+
+    /// The same Run for what `activity` tells of.
+    pub fn of(&self, activity: Activity) -> Session<'a> {
         Session {
-            planner,
+            planner: self.planner,
             validator: Arc::clone(&self.validator),
             store: self.store.clone(),
             cancel: self.cancel.clone(),
             dir: self.dir.clone(),
             leases: self.leases.clone(),
             said: Arc::clone(&self.said),
-            progress: self.progress,
-            grant: Some(grant),
-            cell,
+            progress: self.progress.clone(),
+            activity,
+            grant: None,
+            cell: None,
             retries: self.retries,
             resumed: self.resumed,
             _hold: self._hold.clone(),
         }
+    }
+
+    /// What tells people how this Run gets on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// What runs many entries of this Run where they cannot disturb each other.
@@ -293,6 +314,7 @@ impl<'a> Session<'a> {
             cancel: &self.cancel,
             limits,
             owner: &self.dir.id,
+            progress: &self.progress,
         }
     }
 

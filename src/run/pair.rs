@@ -26,8 +26,8 @@ pub struct Obstacle {
 
 /// One side of a comparison of an entry: a Job that is ready, and its Executions so far.
 #[derive(Debug)]
-pub struct Side<'s, 'a> {
-    session: &'s Session<'a>,
+pub struct Side<'a> {
+    session: Session<'a>,
     job: Job,
     engine: &'static dyn Engine,
     prepared: Prepared,
@@ -57,12 +57,12 @@ impl Session<'_> {
     }
 }
 
-impl<'s, 'a> Side<'s, 'a> {
+impl<'a> Side<'a> {
     /// Makes ready what `job` runs in. Its records go to `name` below the entry's directory.
     ///
     /// # Errors
     /// When it cannot be made ready.
-    pub fn prepare(session: &'s Session<'a>, job: Job, id: &str, name: &str) -> Result<Self> {
+    pub fn prepare(session: Session<'a>, job: Job, id: &str, name: &str) -> Result<Self> {
         let engine = session.engine(&job)?;
         let dir = session.dir.model(id).join(name);
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -138,7 +138,8 @@ impl<'s, 'a> Side<'s, 'a> {
     }
 
     fn alone(&mut self, purpose: Purpose) -> Result<()> {
-        let lease = self.session.lease(&self.job, &self.job.footprint())?;
+        let session = self.session.of(self.session.activity.clone());
+        let lease = session.lease(&self.job, &self.job.footprint())?;
         self.execute(lease.grant(), purpose)?;
         drop(lease);
         Ok(())
@@ -159,7 +160,9 @@ impl<'s, 'a> Side<'s, 'a> {
         both.gpus.retain(|gpu| other.gpus.contains(gpu));
         let further = other.also.into_iter().filter(|r| !both.also.contains(r));
         both.also.extend(further.collect::<Vec<_>>());
-        let lease = first.session.lease(&first.job, &both)?;
+        // One of its own: the sides change while the lease is held.
+        let session = first.session.of(first.session.activity.clone());
+        let lease = session.lease(&first.job, &both)?;
         if first.execute(lease.grant(), purpose)? {
             second.execute(lease.grant(), purpose)?;
         }

@@ -12,6 +12,7 @@ use crate::profile::levers::{Catalogs, detect};
 use crate::profile::tool::{Sampler, Tool, attach};
 use crate::profile::{Diagnosis, diagnose};
 use crate::record::{self, Measurement};
+use crate::schedule::Limits;
 
 /// A profiled Execution.
 #[derive(Clone, Debug)]
@@ -69,7 +70,14 @@ impl Session<'_> {
             bail!("madengine attaches tools by itself: run it with `tools` in its context");
         }
         attach(job, tools, &self.planner.catalog.root)?;
-        self.profile_job(job, tools)
+        let _whole = self.progress.whole(1);
+        let estimates = self.estimates(Limits { serial: true, ..Limits::default() });
+        let expected = estimates.of_executions(job, 1);
+        let activity = self.progress.activity(&job.id, Some(expected));
+        let profiled = self.of(activity.clone()).profile_job(job, tools)?;
+        let failed = profiled.measurement.failure.is_some();
+        activity.end(if failed { "failed" } else { "profiled" }, failed);
+        Ok(profiled)
     }
 
     fn profile_job(&self, job: &Job, tools: &[(&str, &Tool)]) -> Result<Profiled> {

@@ -24,6 +24,7 @@ pub use stack::Stack;
 
 use crate::catalog::{CATALOG_FILE, CONFIG_FILE, Catalog};
 use crate::diagnostic::Diagnostic;
+use crate::place::Replaced;
 use crate::validate::{Validator, dockerfiles};
 use entry::Link;
 
@@ -168,8 +169,12 @@ impl Scaffold {
     /// When something exists already or cannot be written, when the catalog file was changed
     /// meanwhile, and on cancellation.
     pub fn write(&self, cancelled: &dyn Fn() -> bool) -> Result<()> {
-        let catalog = (Path::new(CATALOG_FILE), self.before.as_deref(), self.after.as_str());
-        crate::place::place(&self.root, &self.files, catalog, cancelled)
+        let catalog = Replaced {
+            path: PathBuf::from(CATALOG_FILE),
+            before: self.before.clone(),
+            after: self.after.clone(),
+        };
+        crate::place::place(&self.root, &self.files, &[catalog], cancelled)
             .context("nothing was written")
     }
 }

@@ -137,7 +137,7 @@ fn a_failure_on_the_way_leaves_no_trace() {
     let (dir, catalog) = catalog(&[]);
     let scaffold = Scaffold::new(&catalog, &request("pyt_sglang_x")).unwrap();
     let before = tree(dir.path());
-    let steps = scaffold.files.len() + 1;
+    let steps = scaffold.files.len() + 2;
     for stop_at in 0..steps {
         let asked = std::cell::Cell::new(0);
         let cancelled = || asked.replace(asked.get() + 1) == stop_at;

@@ -37,6 +37,7 @@ use crate::machine::{
     Attempt, Choice, Granted, Lease, LeaseRequest, Leases, Machine, Resource, Share, Ticket,
     usable_cores,
 };
+use crate::progress::Progress;
 
 /// How often those are asked again who have what is waited for, where they are other
 /// processes; and whether somebody cancelled.
@@ -164,6 +165,8 @@ pub struct Scheduler<'a> {
     pub limits: Limits,
     /// The Run, for those who wait for it.
     pub owner: &'a str,
+    /// Hears of it when everything waits for others.
+    pub progress: &'a Progress,
 }
 
 /// One Task that runs.
@@ -189,6 +192,19 @@ impl Drop for Done {
 }
 
 impl Scheduler<'_> {
+    fn capacity(&self, cores: &[u32]) -> Occupancy {
+        Occupancy::new(self.machine.gpus.len(), cores.len(), self.limits.elsewhere)
+    }
+
+    /// Seconds that the Tasks are likely to take.
+    pub fn makespan_s(&self, tasks: &[Task]) -> f64 {
+        if self.limits.serial {
+            return tasks.iter().map(|task| task.estimate_s).sum();
+        }
+        let capacity = self.capacity(&usable_cores());
+        predict(tasks, &best_order(tasks, &capacity), &capacity).makespan_s
+    }
+
     /// Runs the Tasks, each once, by `work`, in threads. When `work` breaks, or on
     /// cancellation, nothing more is started. Returns the Tasks that were not.
     ///
@@ -200,7 +216,7 @@ impl Scheduler<'_> {
         work: &(dyn Fn(usize, Grant) -> ControlFlow<()> + Sync),
     ) -> Result<Vec<usize>> {
         let cores = usable_cores();
-        let capacity = Occupancy::new(self.machine.gpus.len(), cores.len(), self.limits.elsewhere);
+        let capacity = self.capacity(&cores);
         let order = match self.limits.serial {
             true => (0..tasks.len()).collect(),
             false => best_order(tasks, &capacity),
@@ -236,7 +252,7 @@ impl Loop<'_> {
         mut pending: Vec<usize>,
         start: &dyn Fn(usize, Grant),
     ) -> Result<Vec<usize>> {
-        let mut policy = Policy::default();
+        let mut policy = Policy::new(self.tasks);
         let mut running: Vec<Running> = Vec::new();
         let mut queued: Option<(usize, Ticket)> = None;
         let mut trouble = None;
@@ -267,10 +283,14 @@ impl Loop<'_> {
                         busy.take(&self.tasks[task].footprint, &grant.gpus);
                         let ends = now + self.tasks[task].estimate_s;
                         running.push(Running { task, gpus: grant.gpus.clone(), ends });
+                        self.scheduler.progress.waits_no_more();
                         start(task, grant);
                     }
                     Ok(Attempt::Busy(who)) => {
                         tracing::debug!("{} waits for {who}", self.tasks[task].label);
+                        if running.is_empty() {
+                            self.scheduler.progress.waits(&self.tasks[task].label, &who);
+                        }
                         refused.push(self.tasks[task].footprint.clone());
                         if self.scheduler.limits.serial {
                             break;

@@ -55,7 +55,7 @@ pub fn best_order(tasks: &[Task], capacity: &Occupancy) -> Vec<usize> {
 /// Runs the policy on estimates alone, with Tasks waiting in this order.
 pub fn predict(tasks: &[Task], order: &[usize], capacity: &Occupancy) -> Prediction {
     let mut busy = capacity.clone();
-    let (mut pending, mut policy) = (order.to_vec(), Policy::default());
+    let (mut pending, mut policy) = (order.to_vec(), Policy::new(tasks));
     let mut running: Vec<Span> = Vec::new();
     let mut done = Vec::with_capacity(order.len());
     let mut now = 0.0_f64;

@@ -97,13 +97,30 @@ pub(super) enum Next {
     Wait,
 }
 
-/// Remembers who is first, and what was promised to it.
-#[derive(Debug, Default)]
+/// Remembers who is first, and what was promised to it. Of Tasks that need the same, and there may
+/// be thousands, one is looked at.
+#[derive(Debug)]
 pub(super) struct Policy {
     promise: Option<(usize, f64)>,
+    /// What Tasks need, each once.
+    kinds: Vec<Footprint>,
+    /// Which of them a Task needs.
+    kind: Vec<usize>,
 }
 
 impl Policy {
+    /// For these Tasks.
+    pub(super) fn new(tasks: &[Task]) -> Policy {
+        let mut kinds: Vec<Footprint> = Vec::new();
+        let kind = tasks.iter().map(|Task { footprint, .. }| {
+            kinds.iter().position(|known| known == footprint).unwrap_or_else(|| {
+                kinds.push(footprint.clone());
+                kinds.len() - 1
+            })
+        });
+        Policy { promise: None, kind: kind.collect(), kinds }
+    }
+
     /// Who waits first and cannot start, and the time (seconds) from which nobody goes ahead.
     pub(super) fn promise(&self) -> Option<(usize, f64)> {
         self.promise
@@ -120,13 +137,15 @@ impl Policy {
         refused: &[Footprint],
         now: f64,
     ) -> Next {
-        let can = |task: usize| {
-            let wanted = &tasks[task].footprint;
-            busy.fits(wanted) && !refused.contains(wanted)
-        };
+        let fits = |wanted: &Footprint| busy.fits(wanted) && !refused.contains(wanted);
+        let able: Vec<bool> = self.kinds.iter().map(fits).collect();
+        // Most often, at a Task's end, there is room for nobody else.
+        let full = !able.contains(&true);
+        let can = |task: usize| able[self.kind[task]];
         // Those on other machines have a line of their own.
-        let away = |&at: &usize| tasks[pending[at]].footprint.elsewhere;
-        if let Some(at) = (0..pending.len()).find(away)
+        let away = |&at: &usize| self.kinds[self.kind[pending[at]]].elsewhere;
+        if self.kinds.iter().any(|kind| kind.elsewhere)
+            && let Some(at) = (0..pending.len()).find(away)
             && can(pending[at])
         {
             return Next::Start(at);
@@ -155,29 +174,29 @@ impl Policy {
                 by
             }
         };
-        if now > promised + EPSILON_S {
+        if full || now > promised + EPSILON_S {
             return Next::Wait;
         }
-        let delays = |task: &Task| match &reservation {
+        let Some((at, then)) = &reservation else {
             // What it waits for is not ours.
-            Some((at, _)) if *at <= now => false,
-            None => false,
-            Some((at, then)) => {
-                now + task.estimate_s > *at + EPSILON_S && {
-                    let room = then.free_of(&tasks[head].footprint);
-                    let mut then = then.clone();
-                    let free = task.footprint.gpus.iter().filter(|&&i| then.is_free(i));
-                    let taken: Vec<usize> = free.take(task.footprint.n_gpus).copied().collect();
-                    let short = taken.len() < task.footprint.n_gpus;
-                    then.take(&task.footprint, &taken);
-                    short
-                        || room < tasks[head].footprint.n_gpus
-                        || !then.fits(&tasks[head].footprint)
-                }
-            }
+            return here.find(|&at| can(pending[at])).map_or(Next::Wait, Next::Start);
         };
-        here.find(|&at| can(pending[at]) && !delays(&tasks[pending[at]]))
-            .map_or(Next::Wait, Next::Start)
+        let leaves_room = |kind: &Footprint| {
+            let mut then = then.clone();
+            let free = kind.gpus.iter().filter(|&&i| then.is_free(i));
+            let taken: Vec<usize> = free.take(kind.n_gpus).copied().collect();
+            let enough = taken.len() == kind.n_gpus;
+            then.take(kind, &taken);
+            enough && then.fits(&tasks[head].footprint)
+        };
+        let beside: Vec<bool> = self.kinds.iter().map(leaves_room).collect();
+        // Nor is it ours if there is room for it now.
+        let delays = |task: usize| {
+            let late = now + tasks[task].estimate_s > *at + EPSILON_S;
+            *at > now && late && !beside[self.kind[task]]
+        };
+        let next = here.find(|&at| can(pending[at]) && !delays(pending[at]));
+        next.map_or(Next::Wait, Next::Start)
     }
 }
 

@@ -50,7 +50,7 @@ fn wrong_estimates_delay_nobody_for_ever() {
     let gpus: Vec<usize> = (0..7).collect();
     busy.take(&tasks[0].footprint, &gpus);
     let running = [(1.0, 0, gpus.as_slice())];
-    let mut policy = Policy::default();
+    let mut policy = Policy::new(&tasks);
     let mut next = |now: f64| policy.next(&tasks, &[1, 2], &busy, &running, &[], now);
     assert_eq!(next(0.5), Next::Start(1));
     assert_eq!(next(1.5), Next::Wait);
@@ -101,7 +101,14 @@ fn scheduler_with<R>(limits: Limits, gpus: usize, f: impl FnOnce(Scheduler<'_>) 
     let dir = tempfile::tempdir().unwrap();
     let (machine, leases) = (machine(gpus), Leases::new(dir.path().join("leases")));
     let cancel = Cancel::default();
-    f(Scheduler { machine: &machine, leases: &leases, cancel: &cancel, limits, owner: "run-1" })
+    f(Scheduler {
+        machine: &machine,
+        leases: &leases,
+        cancel: &cancel,
+        limits,
+        owner: "run-1",
+        progress: &Progress::silent(),
+    })
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub use conclude::Finding;
 
 use crate::catalog::Model;
 use crate::engine::Cancel;
+use crate::progress::Progress;
 use crate::record::{Measurement, RunDir, Stage};
 use crate::run::verdicts;
 use private::Private;
@@ -93,12 +94,19 @@ impl Look {
     }
 }
 
-/// Runs the whole test; `progress` is called with a line after each run.
+/// Runs the whole test; `progress` tells of each run.
 ///
 /// # Errors
 /// When a run fails, or cannot be accepted on a machine that is steady.
-pub fn run(setup: &Setup<'_>, progress: &dyn Fn(&str)) -> Result<SelfTest> {
+pub fn run(setup: &Setup<'_>, progress: &Progress) -> Result<SelfTest> {
     let private = Private::new(setup)?;
+    let runs = ACCEPTED as usize + LOOKS.len();
+    let _whole = progress.whole(runs);
+    let begin = |what: &str| {
+        let activity = progress.activity(&private.entry, None);
+        activity.prelude(what);
+        activity
+    };
     let mut test = SelfTest {
         schema: "mad-selftest/1",
         entry: private.entry.clone(),
@@ -111,6 +119,8 @@ pub fn run(setup: &Setup<'_>, progress: &dyn Fn(&str)) -> Result<SelfTest> {
         executions: 0,
     };
     for number in 1..=ACCEPTED {
+        let run = format!("run {number} of {ACCEPTED} to be accepted");
+        let _activity = begin(&run);
         let said = private.measure(None)?;
         ensure!(said.exit == 0, "a run to be accepted failed\n{}", said.text);
         let measurement = measurement(&private.latest()?)?;
@@ -120,7 +130,7 @@ pub fn run(setup: &Setup<'_>, progress: &dyn Fn(&str)) -> Result<SelfTest> {
         let value = value(&measurement, &test.metric)?;
         test.executions += measurement.executions.len();
         test.accepted.push(value);
-        progress(&format!("run {number} of {ACCEPTED} to be accepted: {value} {}", test.metric));
+        progress.say(&format!("{run}: {value} {}", test.metric));
     }
     let said = private.accept(ACCEPTED)?;
     if said.exit != 0 {
@@ -130,8 +140,9 @@ pub fn run(setup: &Setup<'_>, progress: &dyn Fn(&str)) -> Result<SelfTest> {
         return Ok(test);
     }
     for planted in LOOKS {
-        let said = private.measure(planted.then_some(setup.slowdown))?;
         let what = if planted { "slower" } else { "unchanged" };
+        let _activity = begin(&format!("run to be judged, {what}"));
+        let said = private.measure(planted.then_some(setup.slowdown))?;
         ensure!(
             said.exit == 0 || said.exit == RED,
             "a run ({what}) failed with exit status {}\n{}",
@@ -141,7 +152,7 @@ pub fn run(setup: &Setup<'_>, progress: &dyn Fn(&str)) -> Result<SelfTest> {
         let look = test.look(&private.latest()?, planted, said.exit)?;
         let verdict = if look.red() { "red" } else { "green" };
         let numbers: Vec<String> = look.values.iter().map(f64::to_string).collect();
-        progress(&format!("{what}: {} {}: {verdict}", numbers.join(", "), test.metric));
+        progress.say(&format!("{what}: {} {}: {verdict}", numbers.join(", "), test.metric));
         test.executions += look.executions;
         test.looks.push(look);
     }

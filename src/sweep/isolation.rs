@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Cell;
+use crate::progress::Expected;
 use crate::record::{self, Measurement, Stage};
 use crate::regress::{Outcome, Policy, Verdict, judge};
 use crate::run::{Session, policy};
@@ -66,7 +67,9 @@ impl Isolation<'_> {
         let step = measured.len().div_ceil(sample as usize).max(1);
         let chosen: Vec<(usize, Measurement)> = measured.into_iter().step_by(step).collect();
         let planner = self.session.planner;
-        let alone = Session::open(planner, self.session.cancel.clone(), true)?;
+        let progress = self.session.progress().clone();
+        let whole = progress.whole(chosen.len());
+        let alone = Session::open(planner, self.session.cancel.clone(), progress)?;
         let tasks: Vec<Task> = chosen
             .iter()
             .map(|(at, _)| {
@@ -78,10 +81,14 @@ impl Isolation<'_> {
         let limits = Limits { serial: true, ..Limits::default() };
         alone.scheduler(limits).run(&tasks, &|i, grant| {
             let cell = &self.cells[chosen[i].0];
-            let own = alone.granted(cell.planner(&planner), grant, Some(cell.id.clone()));
-            own.case(Stage::Bench, &cell.model);
+            let expected = Expected { seconds: tasks[i].estimate_s, guessed: false };
+            let activity = alone.progress().activity(&format!("{} alone", cell.id), Some(expected));
+            let own = alone.granted(cell.planner(&planner), grant, Some(cell.id.clone()), activity);
+            let case = own.case(Stage::Bench, &cell.model);
+            own.tell_end(&[case]);
             ControlFlow::Continue(())
         })?;
+        drop(whole);
         let mut record = IsolationRecord { run: alone.dir().id.clone(), cells: BTreeMap::new() };
         for (at, beside) in &chosen {
             let cell = &self.cells[*at];

@@ -73,9 +73,9 @@ impl SweepPlan {
             };
             let mut n_gpus = 0;
             if plan == "run" {
-                let (task, known) = estimates.task(&own, &cell.model, cell.id.clone());
+                let (task, expected) = estimates.task(&own, &cell.model, cell.id.clone());
                 n_gpus = task.footprint.n_gpus;
-                guessed += usize::from(!known);
+                guessed += usize::from(expected.is_none_or(|e| e.guessed));
                 runs.push(planned.len());
                 tasks.push(task);
             }

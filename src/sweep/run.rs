@@ -7,6 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{Cell, Isolation, Shard, SweepRecord, Unresolved};
 use crate::plan::Planner;
+use crate::progress::Expected;
 use crate::record::{self, Stage};
 use crate::results::{Row, write_rows};
 use crate::run::{Estimates, Failures, Session};
@@ -37,16 +38,27 @@ impl Sweep<'_> {
         self.begin()?;
         let estimates = Estimates::of_runs(&planner.options.run_dir);
         let task =
-            |cell: &Cell| estimates.task(&cell.planner(planner), &cell.model, cell.id.clone()).0;
-        let tasks: Vec<Task> = self.cells.iter().map(task).collect();
+            |cell: &Cell| estimates.task(&cell.planner(planner), &cell.model, cell.id.clone());
+        let (tasks, expected): (Vec<Task>, Vec<Option<Expected>>) =
+            self.cells.iter().map(task).unzip();
+        let whole = session.progress().whole(expected.iter().flatten().count());
+        session.tell_duration(&whole, &tasks, limits, &estimates);
         let ran = session.scheduler(limits).run(&tasks, &|at, grant| {
             let cell = &self.cells[at];
             if session.cancel.is_cancelled() {
                 return ControlFlow::Break(());
             }
-            let own = session.granted(cell.planner(planner), grant, Some(cell.id.clone()));
-            stop.after(&own.case(Stage::Bench, &cell.model))
+            let activity = session.progress().activity(&cell.id, expected[at]);
+            if expected[at].is_none() {
+                activity.uncounted();
+            }
+            let own =
+                session.granted(cell.planner(planner), grant, Some(cell.id.clone()), activity);
+            let case = own.case(Stage::Bench, &cell.model);
+            own.tell_end(std::slice::from_ref(&case));
+            stop.after(&case)
         });
+        drop(whole);
         self.write_rows()?;
         ran?;
         if sample > 0 && !session.cancel.is_cancelled() {

@@ -82,6 +82,7 @@ impl Fixture {
             live_output: false,
             keep_work: false,
             keep_container: false,
+            activity: crate::progress::Activity::silent(),
         }
     }
 

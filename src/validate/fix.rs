@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use similar::TextDiff;
 
 use crate::diagnostic::Diagnostic;
+use crate::place::Replaced;
 
 /// A file with some of its findings removed.
 #[derive(Clone, Debug)]
@@ -35,8 +36,12 @@ impl Change {
     /// # Errors
     /// When it has, or cannot be written.
     pub fn write(&self, root: &Path) -> Result<()> {
-        let change = (self.file.as_path(), Some(self.before.as_str()), self.after.as_str());
-        crate::place::place(root, &[], change, &|| false)
+        let change = Replaced {
+            path: self.file.clone(),
+            before: Some(self.before.clone()),
+            after: self.after.clone(),
+        };
+        crate::place::place(root, &[], &[change], &|| false)
     }
 }
 

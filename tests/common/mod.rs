@@ -4,10 +4,12 @@
 // Every test target compiles this module, and none uses all of it.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
+mod browser;
 mod hostile;
 mod past;
 mod process;
 mod read;
+mod terminal;
 pub mod tuned;
 
 use std::fs;
@@ -16,10 +18,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use browser::{browse, decoded};
 pub use hostile::{HOSTILE, hostile};
 pub use past::{Past, SCRIPT, noise, stepped};
 pub use process::{Mad, Ran, Running, alive, eventually, send, supervisor};
-pub use read::{check, json_file, redact};
+pub use read::{check, json_file, redact, shipped_for_agents};
+pub use terminal::{Shown, Then};
 
 /// Validation wants a script that can report a number; of one that fails to, this line
 /// makes it hard to tell beforehand.

@@ -56,6 +56,25 @@ impl Mad {
         Mad::from_command(&dir, shell)
     }
 
+    /// The program and its arguments.
+    pub(super) fn words(&self) -> Vec<String> {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        words.map(|word| word.to_str().expect("text").to_owned()).collect()
+    }
+
+    /// Another program with the same environment, which starts it by its own means.
+    #[must_use]
+    pub(super) fn through_program(mut self, words: &[&str]) -> Mad {
+        let mut program = Command::new(words[0]);
+        program.args(&words[1..]).env_clear();
+        program.current_dir(self.command.get_current_dir().expect("a directory"));
+        for (name, value) in self.command.get_envs() {
+            program.env(name, value.expect("a variable that is set"));
+        }
+        self.command = program;
+        self
+    }
+
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Mad {
         self.command.env(name, value);

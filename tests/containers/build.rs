@@ -77,6 +77,9 @@ pub(crate) fn images_are_built_and_written_down(engine: &Engine) {
     entry.dockerfile("ubuntu.amd.Dockerfile", AMD, &text);
     let ran = entry.mad(&["build", "--run-dir", "mad"]).run().exits(0);
     insta::assert_snapshot!("build_table", redacted(&entry, &ran.stdout));
+    for told in [": image ci-", ": built after "] {
+        assert!(ran.stderr.contains(told), "{}", ran.said());
+    }
     let manifest = manifest(&entry);
     let image = &manifest["built_images"][format!("ci-{}_m.ubuntu.amd", entry.name)];
     let log = image["log_file"].as_str().expect("a path");

@@ -9,6 +9,7 @@ mod build;
 mod clean;
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod daemon;
 mod engine;
 mod images;
@@ -103,6 +104,7 @@ const DOCKER: &[(&str, Test)] = tests! {
         the_context_is_restored
         an_image_that_is_not_here
         the_test_target_runs_it;
+    compare: two_images;
     clean: a_container_whose_run_goes_on;
     scripts: the_environment_is_what_is_documented
         tools_are_not_passed_over

@@ -135,6 +135,11 @@ async def every_tool():
         )
         assert status == 1 and found["schema"].startswith("mad-compar"), (status, found)
 
+        runs = len((BESIDE / "was-run").read_text().splitlines())
+        found, _, status = await call(session, "tune-search", model="m")
+        assert status == 0 and found["schema"] == "mad-tune-plan/1", (status, found)
+        assert len((BESIDE / "was-run").read_text().splitlines()) == runs, "to plan is not to run"
+
         before = (ROOT / "models.json").read_bytes()
         found, _, _ = await call(session, "add-model", name="pyt_new", **{"from": "m"})
         assert found["schema"] == "mad-add-model/1", found
@@ -213,6 +218,9 @@ BAD = [
     ("profile", {}, "missing field `model`"),
     ("compare", {"tags": []}, "say what to compare"),
     ("benchmark", {"run": True}, "say what to run"),
+    ("tune-search", {}, "missing field `model`"),
+    ("tune-search", {"model": "m", "resume": "../x"}, "the id of a search"),
+    ("tune-search", {"model": "m", "trace": "/etc/passwd"}, "is not below the catalog"),
     ("diagnose", {"path": "a\0b"}, "NUL"),
     ("discover", {"tags": ["a\0b"]}, "special characters"),
     # Paths.
@@ -262,6 +270,7 @@ DASHES = [
     ("benchmark", {"tags": ["-h"], "run": True}, 2),
     ("profile", {"model": "--list"}, 2),
     ("compare", {"tags": ["m"], "base": "--help"}, 4),
+    ("tune-search", {"model": "m", "target": "--help"}, 4),
     ("add-model", {"name": "--help"}, 4),
 ]
 

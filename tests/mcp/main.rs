@@ -4,10 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Fixture, Mad, alive, eventually};
+use common::{Fixture, Mad, alive, eventually, shipped_for_agents};
 use serde_json::{Value, json};
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp/client.py");
@@ -51,6 +52,16 @@ fn the_tools_and_what_they_take() {
     let Some(python) = python() else { return };
     let listed = client(&counted(), &python, "tools").run().exits(0).stdout;
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let named: BTreeSet<String> = shipped_for_agents()
+        .iter()
+        .flat_map(|(_, text)| text.split("mcp__mad__").skip(1))
+        .map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap_or(""))
+        .map(str::to_owned)
+        .collect();
+    let tools = listed.as_array().expect("a list").iter();
+    let tools: BTreeSet<String> =
+        tools.map(|t| t["name"].as_str().expect("a name").to_owned()).collect();
+    assert_eq!(named, tools, "what agents/ names, and what there is");
     insta::assert_json_snapshot!(listed);
 }
 

@@ -94,9 +94,10 @@ pub(crate) fn a_job_that_is_requeued(cluster: &Cluster) {
     let job = cluster.running();
     cluster.until("it has begun", || mad.said().contains("try 0"));
     assert!(cluster.slurm(&["scontrol", "requeue", &job]).status.success());
-    // A job that was requeued has to wait for some minutes, unless it is told otherwise.
+    // A job that was requeued has to wait for some minutes, unless it is told otherwise. A node does
+    // not start it in the second in which it was ended there.
     cluster.until("it waits", || cluster.jobs("PENDING") == [job.clone()]);
-    cluster.slurm(&["scontrol", "update", &format!("JobId={job}"), "StartTime=now"]);
+    cluster.slurm(&["scontrol", "update", &format!("JobId={job}"), "StartTime=now+2"]);
     mad.wait().exits(0).says(&["anew"]);
     assert!(fixture.log("one").starts_with("try 1\n"), "{}", fixture.log("one"));
 }

@@ -1,5 +1,7 @@
 //! An entry as a job.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use crate::cluster::Cluster;
@@ -26,10 +28,15 @@ pub(crate) fn an_entry_is_a_job(cluster: &Cluster) {
 pub(crate) fn what_a_user_wrote_is_data(cluster: &Cluster) {
     let odd = "$(touch /tmp/mad-owned) `id` 'x' \"y\" \\ ; | & * ~ %j\ttab";
     let body = format!(
-        "printf '%s\\n' \"args:\" \"$@\"\nprintf '%s\\n' \"odd: $ODD\" \"port: $MASTER_PORT\"\n{NUMBER}"
+        "printf '%s\\n' \"args:\" \"$@\"\nprintf '%s\\n' \"odd: $ODD\" \"port: $MASTER_PORT\" \\\n\
+         \"own: $job $node $status $started $name\"\n{NUMBER}"
     );
     let args = shell_words::quote(odd).into_owned();
-    let extra = json!({ "args": format!("--a 'b c' {args}"), "env_vars": { "MASTER_PORT": "1" } });
+    // Also names that a script might have for what is its own.
+    let names = ["job", "node", "status", "started", "name"];
+    let mut env: BTreeMap<&str, &str> = names.map(|name| (name, name)).into();
+    env.insert("MASTER_PORT", "1");
+    let extra = json!({ "args": format!("--a 'b c' {args}"), "env_vars": env });
     let fixture = Fixture::empty().entry("a b'$(id)", &body, extra);
     let context = json!({ "slurm": {}, "env_vars": { "ODD": odd } }).to_string();
     cluster.mad(&fixture, &["benchmark", "-c", &context]).run().exits(0);
@@ -39,6 +46,7 @@ pub(crate) fn what_a_user_wrote_is_data(cluster: &Cluster) {
     let log = std::fs::read_to_string(log.expect("a log")).expect("text");
     assert!(log.contains(&format!("args:\n--a\nb c\n{odd}\n")), "{log}");
     assert!(log.contains(&format!("odd: {odd}\nport: 1\n")), "{log}");
+    assert!(log.contains("own: job node status started name\n"), "{log}");
     assert!(!std::path::Path::new("/tmp/mad-owned").exists());
 }
 

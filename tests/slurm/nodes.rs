@@ -74,7 +74,10 @@ pub(crate) fn launchers(cluster: &Cluster) {
         let slurm = format!("{{\"nodelist\": \"n[1-{nodes}]\"}}");
         cluster.benchmark(&fixture, &slurm, &[]).run().exits(0);
         let log = fixture.log("wide");
-        let line = log.lines().find(|line| line.contains("runner:")).expect("a line").to_owned();
+        // Of the first node, whichever printed first.
+        let is_first =
+            |line: &&str| line.strip_prefix("0: ").unwrap_or(line).starts_with("runner:");
+        let line = log.lines().find(is_first).expect("a line").to_owned();
         let before = line.find("--hostfile=").zip(line.find("hostfile --no_ssh"));
         match before {
             Some((from, to)) => format!("{}--hostfile=DIR/{}", &line[..from], &line[to..]),

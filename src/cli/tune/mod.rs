@@ -157,7 +157,7 @@ impl Common {
             Err(exit) => return Ok(exit),
         };
         let (model, notes) = self.model(&planner)?;
-        let request = self.request(global, strategy, &planner, &model, tools, notes)?;
+        let request = self.request(strategy, &planner, &model, tools, notes)?;
         if !global.quiet {
             request.notes.iter().for_each(|note| eprintln!("note: {note}"));
         }
@@ -195,7 +195,12 @@ impl Common {
         cancel.on_signals()?;
         let run = left.as_ref().map_or_else(record::run_id, |tuning| tuning.run.clone());
         let dir = RunDir::open_tuning(&options.run_dir, &run)?;
-        let session = Session::of_comparison(dir, planner, cancel, false)?;
+        let session = Session::of_comparison(
+            dir,
+            planner,
+            cancel,
+            super::progress(global, options.live_output),
+        )?;
         let as_it_is = job.clone();
         let search = match left {
             Some(tuning) => Search::resume(&session, job, request, tuning)?,
@@ -238,7 +243,6 @@ impl Common {
 
     fn request(
         &self,
-        global: &Global,
         strategy: Strategy,
         planner: &Planner<'_>,
         model: &Model,
@@ -267,7 +271,6 @@ impl Common {
             seed: self.seed,
             false_alarms: gate.false_alarms.unwrap_or(FALSE_ALARMS),
             lessons: self.lessons(),
-            progress: !global.quiet,
             notes,
         })
     }

@@ -28,22 +28,22 @@ pub(super) fn step_options(container: &NodeContainer, job_dir: &Path) -> Vec<Str
 
 /// What comes before the command of a container: an image in a form that a node can start.
 pub(super) fn make_ready(container: &NodeContainer) -> String {
-    let name = "name=mad-$SLURM_JOB_ID-$rank-${1##*/}\n";
+    let name = "mad_container=mad-$SLURM_JOB_ID-$mad_rank-${1##*/}\n";
     match container.program {
         NodeProgram::Docker | NodeProgram::Podman => {
             let program = container.program.name();
             // A container is no child of this shell: it is ended by its name, and at once.
             format!(
-                "{name}ended() {{ {program} kill \"$name\"; {program} rm -f \"$name\"; }} >/dev/null 2>&1\n\
+                "{name}ended() {{ {program} kill \"$mad_container\"; {program} rm -f \"$mad_container\"; }} >/dev/null 2>&1\n\
                  trap 'ended; exit 143' TERM INT\ntrap ended EXIT\n"
             )
         }
         NodeProgram::Enroot => {
             let image = quoted(&format!("docker://{}", enroot_name(&container.image)));
             format!(
-                "{name}enroot import --output \"$1/$rank.sqsh\" -- {image} && \
-                 enroot create --name \"$name\" -- \"$1/$rank.sqsh\" || exit 76\n\
-                 trap 'enroot remove --force -- \"$name\"' EXIT\n"
+                "{name}enroot import --output \"$1/$mad_rank.sqsh\" -- {image} && \
+                 enroot create --name \"$mad_container\" -- \"$1/$mad_rank.sqsh\" || exit 76\n\
+                 trap 'enroot remove --force -- \"$mad_container\"' EXIT\n"
             )
         }
         _ => String::new(),
@@ -79,7 +79,7 @@ pub(super) fn command(job: &Job, container: &NodeContainer) -> String {
                 container.options.iter().map(|w| format!(" {}", quoted(w))).collect();
             let image = quoted(&container.image);
             format!(
-                "{program} run --rm --name \"$name\" --network host --ipc host{devices} \
+                "{program} run --rm --name \"$mad_container\" --network host --ipc host{devices} \
                  --volume \"$PWD:{WORK}\" --workdir {WORK}{mounts}{env}{options} {image} {script}"
             )
         }
@@ -112,7 +112,7 @@ pub(super) fn command(job: &Job, container: &NodeContainer) -> String {
                 })
                 .collect();
             format!(
-                "enroot start --rw --mount \"$PWD:{WORK}\"{mounts}{env} \"$name\" \
+                "enroot start --rw --mount \"$PWD:{WORK}\"{mounts}{env} \"$mad_container\" \
                  /bin/sh -c 'cd {WORK} && exec \"$@\"' sh {script}"
             )
         }

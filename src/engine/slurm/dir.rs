@@ -69,14 +69,17 @@ impl JobDir {
         Ok(found)
     }
 
-    /// Makes it anew, for this user alone: scripts print secrets, and they are masked later.
-    pub(super) fn make(&self) -> Result<()> {
+    /// Makes it anew, for this user alone: scripts print secrets, and they are masked later. Where
+    /// the first try writes what Execution `first` does is there already: that need not be made
+    /// on a node.
+    pub(super) fn make(&self, first: u32) -> Result<()> {
         if self.path.exists() {
             self.remove().with_context(|| format!("cannot remove {}", self.path.display()))?;
         }
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&self.path)
+        let mut builder = fs::DirBuilder::new();
+        builder.mode(0o700).recursive(true);
+        builder
+            .create(self.path.join(format!("try-0/{first}")))
             .with_context(|| format!("cannot make {}", self.path.display()))
     }
 
@@ -132,14 +135,21 @@ impl JobDir {
         self.path.join(JobDir::OUTPUT)
     }
 
-    /// The latest try: Slurm starts a job anew that it has requeued. Listing the directory also
-    /// makes a network file system look.
+    /// The latest try: Slurm starts a job anew that it has requeued.
     pub(super) fn latest_try(&self) -> Option<(u32, PathBuf)> {
         let tries = fs::read_dir(&self.path).ok()?.flatten().filter_map(|entry| {
             let number = entry.file_name().to_str()?.strip_prefix("try-")?.parse().ok()?;
             Some((number, entry.path()))
         });
-        tries.max_by_key(|(number, _)| *number).filter(|(_, path)| path.join("begin").exists())
+        let latest = tries.max_by_key(|(number, _)| *number);
+        latest.filter(|(_, path)| JobDir::look(path).join("begin").exists())
+    }
+
+    /// Makes a network file system look what is new in `directory`: it does so when that is opened,
+    /// and otherwise remembers for up to a minute what was not there.
+    pub(super) fn look(directory: &Path) -> &Path {
+        let _ = fs::File::open(directory);
+        directory
     }
 
     /// Id of the job as the job itself wrote it down.

@@ -14,6 +14,7 @@ use super::queue::{Known, Watch};
 use super::state::{JobState, meaning};
 use crate::engine::{Cancel, Slot};
 use crate::plan::{Job, SlurmSpec};
+use crate::progress::Activity;
 
 /// The shortest and the longest time between two looks at the files of a job.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -46,7 +47,7 @@ pub(super) fn follow(
 ) -> Result<End> {
     let watch = Watch::new(id);
     let clock = Instant::now();
-    let mut say = Say::new(job, id);
+    let mut say = Say::new(job, id, slot.activity.clone());
     let mut current: Option<u32> = None;
     let mut pending_since = Instant::now();
     let mut over_since: Option<Instant> = None;
@@ -64,7 +65,7 @@ pub(super) fn follow(
             }
             current = Some(*n);
             let execution = path.join(slot.executions.0.to_string());
-            let ended = fs::read_to_string(execution.join("end")).ok();
+            let ended = line(&JobDir::look(&execution).join("end"));
             output.read(&execution);
             // What a signal ended, Slurm may have ended: it has the last word.
             let status: Option<i32> = ended.map(|text| text.trim().parse().unwrap_or(1));
@@ -106,6 +107,11 @@ pub(super) fn follow(
         }
         std::thread::sleep((clock.elapsed() / 20).clamp(LOOK.0, LOOK.1));
     }
+}
+
+/// The line that a node wrote to `path`, once it is there whole.
+pub(super) fn line(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'))
 }
 
 /// Ends a job; that it cannot be ended is said.
@@ -169,13 +175,15 @@ fn last_words(path: &Path) -> Option<String> {
 /// Tells how a job is doing, each thing once.
 struct Say {
     who: String,
+    activity: Activity,
     said: String,
     away: bool,
 }
 
 impl Say {
-    fn new(job: &Job, id: &str) -> Say {
-        Say { who: format!("{}: Slurm job {id}", job.id), said: String::new(), away: false }
+    fn new(job: &Job, id: &str, activity: Activity) -> Say {
+        let who = format!("{}: Slurm job {id}", job.id);
+        Say { who, activity, said: String::new(), away: false }
     }
 
     fn now(&self, what: &str) {
@@ -200,6 +208,7 @@ impl Say {
             true => tracing::warn!("{} waits: {}", self.who, state.reason),
             false => tracing::info!("{}: {text}", self.who),
         }
+        self.activity.printed(format!("{text}\n").as_bytes());
         self.said = text;
     }
 }

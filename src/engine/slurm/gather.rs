@@ -1,9 +1,9 @@
 //! Jobs that are ready at about the same time are submitted together, and those with the same
 //! options as one array.
 //!
-//! Whoever has a job ready puts it into the queue and waits for its turn; who has the turn submits
-//! all that are in the queue. So one process asks the controller for one thing at a time, and what
-//! gathers meanwhile goes with the next.
+//! Whoever has a job ready puts it into the queue and waits for the answer; a thread submits all
+//! that are in the queue, for as long as there are any. So one process asks the controller for one
+//! thing at a time, and what gathers meanwhile goes with the next.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,21 +17,26 @@ use anyhow::{Context, Result};
 
 use super::dir::{JobDir, JobNote};
 use super::program::{self, SlurmError};
-use super::script;
-use super::submit;
+use super::{script, submit};
 use crate::engine::Cancel;
 
 /// The fewest jobs that are worth an array.
 const LEAST: usize = 8;
 /// The longest array where Slurm does not say: one less than what it allows by default.
 const LONGEST: usize = 1000;
+/// The script of an array, in the directory of its first job: Slurm copies it.
+const SCRIPT: &str = "array.sh";
 /// How long the queue has to stay as it is until it is submitted, and how often that is looked at.
 const QUIET: (Duration, u32) = (Duration::from_millis(20), 20);
 
-/// Whose turn it is to submit.
-static TURN: Mutex<()> = Mutex::new(());
-/// What is ready, and who waits for it.
-static QUEUE: Mutex<Vec<(Request, Sender<Result<Answer>>)>> = Mutex::new(Vec::new());
+/// What is ready.
+struct Queue {
+    waiting: Vec<(Request, Sender<Result<Answer>>)>,
+    /// Whether a thread submits.
+    submitting: bool,
+}
+
+static QUEUE: Mutex<Queue> = Mutex::new(Queue { waiting: Vec::new(), submitting: false });
 
 /// A job that is ready.
 pub(super) struct Request {
@@ -57,38 +62,69 @@ pub(super) enum Answer {
     Not(JobNote, SlurmError),
 }
 
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn queue() -> MutexGuard<'static, Queue> {
     // Each change is whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Submits a job, together with what else is ready.
+/// Submits a job, together with what else is ready, and writes its id down.
 pub(super) fn submit(request: Request) -> Result<Answer> {
+    let dir = request.dir.clone();
     let (sender, receiver) = channel();
-    hold(&QUEUE).push((request, sender));
-    let turn = hold(&TURN);
-    // It may have been taken along.
-    if let Ok(answer) = receiver.try_recv() {
-        return answer;
-    }
-    wait_for_others();
-    let all = std::mem::take(&mut *hold(&QUEUE));
-    let mut alike: BTreeMap<Vec<String>, Vec<_>> = BTreeMap::new();
-    for (request, sender) in all {
-        if request.cancel.is_cancelled() {
-            let _ = sender.send(Ok(Answer::Cancelled));
-            continue;
-        }
-        alike.entry(request.options.clone()).or_default().push((request, sender));
-    }
-    for group in alike.into_values() {
-        let (requests, senders): (Vec<Request>, Vec<_>) = group.into_iter().unzip();
-        for (answer, sender) in submit_alike(requests).into_iter().zip(senders) {
-            let _ = sender.send(answer);
+    {
+        let mut queue = queue();
+        queue.waiting.push((request, sender));
+        if !queue.submitting {
+            queue.submitting = true;
+            std::thread::spawn(submit_all);
         }
     }
-    drop(turn);
-    receiver.recv().context("nobody submitted the job")?
+    let answer = receiver.recv().context("nobody submitted the job")??;
+    if let Answer::Job(note) = &answer {
+        dir.write_note(note).with_context(|| {
+            format!("job {} was submitted and goes on", note.job.as_deref().unwrap_or_default())
+        })?;
+    }
+    Ok(answer)
+}
+
+/// Submits until nothing is left.
+fn submit_all() {
+    /// Nobody waits for an answer that does not come, nor for a thread that is gone.
+    struct Guard;
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                *queue() = Queue { waiting: Vec::new(), submitting: false };
+            }
+        }
+    }
+    let _guard = Guard;
+    loop {
+        wait_for_others();
+        let all = {
+            let mut queue = queue();
+            queue.submitting = !queue.waiting.is_empty();
+            std::mem::take(&mut queue.waiting)
+        };
+        if all.is_empty() {
+            return;
+        }
+        let mut alike: BTreeMap<Vec<String>, Vec<_>> = BTreeMap::new();
+        for (request, sender) in all {
+            if request.cancel.is_cancelled() {
+                let _ = sender.send(Ok(Answer::Cancelled));
+                continue;
+            }
+            alike.entry(request.options.clone()).or_default().push((request, sender));
+        }
+        for group in alike.into_values() {
+            let (requests, senders): (Vec<Request>, Vec<_>) = group.into_iter().unzip();
+            for (answer, sender) in submit_alike(requests).into_iter().zip(senders) {
+                let _ = sender.send(answer);
+            }
+        }
+    }
 }
 
 /// Returns when no more jobs come, or enough time has passed.
@@ -96,7 +132,7 @@ fn wait_for_others() {
     let mut before = 0;
     for _ in 0..QUIET.1 {
         std::thread::sleep(QUIET.0);
-        let now = hold(&QUEUE).len();
+        let now = queue().waiting.len();
         if now == before {
             return;
         }
@@ -124,7 +160,7 @@ fn submit_one(request: Request) -> Result<Answer> {
         dir.write_note(&note)?;
     }
     match sbatch(&submit::arguments(&options, &dir, &note.name)) {
-        Ok(id) => found(&dir, note, id),
+        Ok(id) => Ok(found(note, id)),
         Err(e) => Ok(Answer::Not(note, e)),
     }
 }
@@ -144,11 +180,10 @@ fn submit_array(requests: &[Request]) -> Option<Vec<Result<Answer>>> {
             return None;
         }
     };
-    let dirs = requests.iter().map(|request| &request.dir);
-    match sbatch(&array_arguments(&requests[0].options, &home, &name, requests.len())) {
+    match sbatch(&array_arguments(&requests[0], &home, &name, requests.len())) {
         Ok(array) => {
             let ids = (0..requests.len()).map(|task| format!("{array}_{task}"));
-            Some(dirs.zip(notes).zip(ids).map(|((dir, note), id)| found(dir, note, id)).collect())
+            Some(notes.into_iter().zip(ids).map(|(note, id)| Ok(found(note, id))).collect())
         }
         // Whether an array is not allowed, or none of the jobs is: that is seen one by one.
         Err(e @ SlurmError::Refused(_)) => {
@@ -160,9 +195,11 @@ fn submit_array(requests: &[Request]) -> Option<Vec<Result<Answer>>> {
 }
 
 /// Makes the directory in which each task finds its job, as the link with its number, and writes
-/// the notes: with them a job is found again whose id was not written down.
+/// the script of the array, and the notes: with them a job is found again whose id was not written
+/// down.
 fn make_ready(requests: &[Request], name: &str, home: &Path) -> Result<Vec<JobNote>> {
     fs::create_dir_all(home).with_context(|| format!("cannot make {}", home.display()))?;
+    requests[0].dir.write(SCRIPT, &script::array(home))?;
     let mut notes = Vec::new();
     for (task, Request { dir, note, .. }) in (0..).zip(requests) {
         let link = home.join(task.to_string());
@@ -175,8 +212,8 @@ fn make_ready(requests: &[Request], name: &str, home: &Path) -> Result<Vec<JobNo
     Ok(notes)
 }
 
-/// The options of `sbatch` for an array of `count` jobs.
-fn array_arguments(options: &[String], home: &Path, name: &str, count: usize) -> Vec<String> {
+/// The options of `sbatch` for an array of `count` jobs, of which this is the first.
+fn array_arguments(first: &Request, home: &Path, name: &str, count: usize) -> Vec<String> {
     let directory = home.display().to_string();
     let mut args = vec![
         "--parsable".to_owned(),
@@ -185,11 +222,8 @@ fn array_arguments(options: &[String], home: &Path, name: &str, count: usize) ->
         format!("--output={}/%a/{}", submit::literal(&directory), JobDir::OUTPUT),
         format!("--chdir={directory}"),
     ];
-    args.extend_from_slice(options);
-    args.push(format!(
-        "--wrap=cd -P -- {}/\"$SLURM_ARRAY_TASK_ID\" && exec /bin/bash ./job.sh",
-        script::quoted(&directory)
-    ));
+    args.extend_from_slice(&first.options);
+    args.push(first.dir.path.join(SCRIPT).display().to_string());
     args
 }
 
@@ -206,13 +240,9 @@ fn sbatch(args: &[String]) -> Result<String, SlurmError> {
     }
 }
 
-/// Writes the id down.
-fn found(dir: &JobDir, note: JobNote, id: String) -> Result<Answer> {
-    let note = JobNote { job: Some(id), ..note };
-    dir.write_note(&note).with_context(|| {
-        format!("job {} was submitted and goes on", note.job.as_deref().unwrap_or_default())
-    })?;
-    Ok(Answer::Job(note))
+/// The answer for a job to which Slurm gave this id.
+fn found(note: JobNote, id: String) -> Answer {
+    Answer::Job(JobNote { job: Some(id), ..note })
 }
 
 /// The most tasks that an array may have; asked for once.

@@ -196,7 +196,8 @@ fn collect(
                     first_failure = Some(node.ended);
                     exit = node_exit;
                 }
-                let work = written.join(format!("work-{rank}"));
+                let copy = written.join(format!("work-{rank}"));
+                let work = if copy.exists() { copy } else { dir.path.join("work") };
                 let results = match &job.results_csv {
                     Some(name) => Some(work.join(name)),
                     // Where such scripts write their numbers for madengine.
@@ -220,7 +221,7 @@ fn collect(
                     results: kept,
                 });
             }
-            let status = fs::read_to_string(written.join("end")).unwrap_or_default();
+            let status = follow::line(&written.join("end")).unwrap_or_default();
             let status = status.trim().parse().unwrap_or(1);
             if exit == Exit::Code(0) && (status != 0 || ends.len() < count as usize) {
                 let said = fs::read(dir.output()).unwrap_or_default();
@@ -264,7 +265,7 @@ struct Written {
 
 impl Written {
     fn read(execution: &Path, rank: u32) -> Option<Written> {
-        let text = fs::read_to_string(execution.join(format!("node-{rank}.status"))).ok()?;
+        let text = follow::line(&execution.join(format!("node-{rank}.status")))?;
         let mut words = text.split_whitespace();
         Some(Written {
             status: words.next()?.parse().ok()?,

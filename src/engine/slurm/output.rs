@@ -9,6 +9,7 @@ use crate::contract::LogFindings;
 use crate::engine::Slot;
 use crate::engine::supervised::Sink;
 use crate::plan::Job;
+use crate::progress::Activity;
 
 /// Bytes read at a time.
 const BUFFER: usize = 64 << 10;
@@ -32,7 +33,7 @@ struct Node {
 impl Output {
     /// The output of `count` nodes.
     pub(super) fn create(job: &Job, slot: &Slot, count: u32) -> Result<Output> {
-        let all = Sink::create(job, &slot.log(), slot.live_output)?;
+        let all = sink(job, slot)?;
         let mut output =
             Output { all, nodes: Vec::new(), ready: false, count, buffer: vec![0; BUFFER] };
         output.open_nodes(job, slot)?;
@@ -47,7 +48,7 @@ impl Output {
                 1 => None,
                 _ => {
                     let log = slot.dir.join(format!("node-{rank}.log"));
-                    Some((Sink::create(job, &log, false)?, Vec::new()))
+                    Some((Sink::create(job, &log, false, Activity::silent())?, Vec::new()))
                 }
             };
             self.nodes.push(Node { tail: Tail::new(Path::new("").to_owned()), own });
@@ -57,7 +58,7 @@ impl Output {
 
     /// Begins anew: Slurm started the job again.
     pub(super) fn restart(&mut self, job: &Job, slot: &Slot) -> Result<()> {
-        self.all = Sink::create(job, &slot.log(), slot.live_output)?;
+        self.all = sink(job, slot)?;
         self.open_nodes(job, slot)
     }
 
@@ -102,6 +103,11 @@ impl Output {
         trouble.extend(more);
         (all, of_nodes, trouble)
     }
+}
+
+/// Takes the output of all nodes.
+fn sink(job: &Job, slot: &Slot) -> Result<Sink> {
+    Sink::create(job, &slot.log(), slot.live_output, slot.activity.clone())
 }
 
 /// Adds the lines that `chunk` completes; a very long one comes in pieces.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::container;
 use super::dir::JobDir;
@@ -11,7 +12,8 @@ use crate::plan::{Job, SlurmSpec};
 /// Executions one after the other.
 ///
 /// They are the numbers `first..=last`; one that fails is the last. Each is a step of its own where
-/// there are several nodes or Executions, so that nothing of it outlives it.
+/// there are several nodes or Executions, so that nothing of it outlives it. It starts few
+/// programs: with short jobs these are what takes the time of the nodes.
 pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last: u32) -> String {
     let mut text = String::from("#!/bin/bash\n");
     let _ = write!(
@@ -24,7 +26,7 @@ pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last:
          id=${{id:-$SLURM_JOB_ID}}\n\
          # That it is one of an array is nothing to the script.\n\
          unset \"${{!SLURM_ARRAY_@}}\"\n\
-         mkdir -p -- \"$try\" || exit 73\n\
+         [ -d \"$try/{first}\" ] || mkdir -p -- \"$try/{first}\" || exit 73\n\
          printf '%s %s\\n' \"$id\" \"${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$try/begin\" || exit 73\n",
         one_line(&job.id),
         quoted(&dir.path.to_string_lossy()),
@@ -71,11 +73,10 @@ pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last:
     let _ = write!(
         text,
         "for execution in {numbers}; do\n    \
-         mkdir -p -- \"$try/$execution\"\n    \
+         [ -d \"$try/$execution\" ] || mkdir -- \"$try/$execution\"\n    \
          {}\n    \
          status=$?\n    \
-         echo \"$status\" >\"$try/$execution/end.part\"\n    \
-         mv -- \"$try/$execution/end.part\" \"$try/$execution/end\"\n    \
+         echo \"$status\" >\"$try/$execution/end\"\n    \
          [ \"$status\" -eq 0 ] || break\n\
          done\n\
          exit \"$status\"\n",
@@ -84,14 +85,20 @@ pub(super) fn batch(job: &Job, spec: &SlurmSpec, dir: &JobDir, first: u32, last:
     text
 }
 
+/// What Slurm starts for each task of the array whose directory is `home`.
+pub(super) fn array(home: &Path) -> String {
+    let home = quoted(&home.to_string_lossy());
+    format!("#!/bin/bash\ncd -P -- {home}/\"$SLURM_ARRAY_TASK_ID\" && . ./job.sh\n")
+}
+
 /// The command of one Execution.
 fn step(spec: &SlurmSpec, dir: &JobDir, single: bool) -> String {
-    let task = "/bin/bash \"$job/task.sh\" \"$try/$execution\"";
+    const TASK: &str = "\"$job/task.sh\" \"$try/$execution\"";
     let pyxis =
         spec.container.as_ref().map(|c| container::step_options(c, &dir.path)).unwrap_or_default();
     let nodes = if spec.self_managed { 1 } else { spec.nodes };
     if nodes == 1 && single && pyxis.is_empty() {
-        return task.to_owned();
+        return format!("( . {TASK} )");
     }
     let mut words: Vec<String> =
         ["srun", "--ntasks-per-node=1", "--kill-on-bad-exit=1"].map(str::to_owned).to_vec();
@@ -102,25 +109,35 @@ fn step(spec: &SlurmSpec, dir: &JobDir, single: bool) -> String {
         words.push("--overlap".to_owned());
     }
     words.extend(pyxis);
-    format!("{} {task}", words.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" "))
+    format!("{} /bin/bash {TASK}", words.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" "))
 }
 
-/// What runs on each node.
-pub(super) fn task(job: &Job, spec: &SlurmSpec, dir: &JobDir) -> String {
+/// Whether the only Execution of the job has the work directory that was made for the job, and no
+/// copy of it: nobody else runs there, and Slurm does not start the job anew.
+fn runs_in_place(spec: &SlurmSpec, single: bool) -> bool {
+    single && spec.nodes == 1 && !spec.requeues()
+}
+
+/// What runs on each node, for the `single` Execution of the job or for one of several.
+pub(super) fn task(job: &Job, spec: &SlurmSpec, dir: &JobDir, single: bool) -> String {
     let nodes = spec.nodes;
+    let work = match runs_in_place(spec, single) {
+        // Whatever Slurm does, nothing is measured in what an earlier try has left.
+        true => "[ \"${SLURM_RESTART_COUNT:-0}\" -eq 0 ] && work=$job/work",
+        false => "work=$1/work-$mad_rank\ncp -a -- \"$job/work\" \"$work\"",
+    };
     let mut text = String::from("#!/bin/bash\n");
     let _ = write!(
         text,
         "umask 077\n\
          job={}\n\
-         rank=${{SLURM_PROCID:-0}}\n\
-         node=$1/node-$rank\n\
-         work=$1/work-$rank\n\
-         exec >\"$node.out\" 2>&1 </dev/null\n\
-         cp -a -- \"$job/work\" \"$work\" && cd \"$work\" || exit 75\n\
+         mad_rank=${{SLURM_PROCID:-0}}\n\
+         mad_node=$1/node-$mad_rank\n\
+         exec >\"$mad_node.out\" 2>&1 </dev/null\n\
+         {work} && cd \"$work\" || exit 75\n\
          export MAD_DEPLOYMENT_TYPE=slurm MAD_IN_SLURM_JOB=1 MAD_SLURM_JOB_ID=$SLURM_JOB_ID\n\
-         export MAD_NODE_RANK=$rank MAD_TOTAL_NODES={nodes} MAD_LAUNCHER_TYPE={}\n\
-         export NNODES={nodes} NODE_RANK=$rank RANK=$rank WORLD_SIZE={nodes} LOCAL_RANK=0\n\
+         export MAD_NODE_RANK=$mad_rank MAD_TOTAL_NODES={nodes} MAD_LAUNCHER_TYPE={}\n\
+         export NNODES={nodes} NODE_RANK=$mad_rank RANK=$mad_rank WORLD_SIZE={nodes} LOCAL_RANK=0\n\
          export GPUS_PER_NODE={} NPROC_PER_NODE={}\n",
         quoted(&dir.path.to_string_lossy()),
         quoted(&spec.launcher),
@@ -132,7 +149,8 @@ pub(super) fn task(job: &Job, spec: &SlurmSpec, dir: &JobDir) -> String {
         let _ = writeln!(text, "export NCCL_SOCKET_IFNAME={name} GLOO_SOCKET_IFNAME={name}");
     }
     let _ = writeln!(text, "export MAD_MULTI_NODE_RUNNER=\"{}\"", runner(spec));
-    // After those above: what the user says wins.
+    // After those above: what the user says wins. Variables that are needed below have names that
+    // no user has.
     text.push_str(". \"$job/environment\"\n");
     let command = match &spec.container {
         Some(inner) => container::command(job, inner),
@@ -148,14 +166,13 @@ pub(super) fn task(job: &Job, spec: &SlurmSpec, dir: &JobDir) -> String {
     // In the background: a shell that waits hears a signal at once.
     let _ = write!(
         text,
-        "started=${{EPOCHREALTIME:-$(date +%s.%N)}}\n\
+        "mad_started=${{EPOCHREALTIME:-$(date +%s.%N)}}\n\
          {limit}{command} &\n\
          wait $!\n\
-         status=$?\n\
-         ended=${{EPOCHREALTIME:-$(date +%s.%N)}}\n\
-         echo \"$status ${{started/,/.}} ${{ended/,/.}} ${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$node.part\"\n\
-         mv -- \"$node.part\" \"$node.status\"\n\
-         exit \"$status\"\n"
+         mad_status=$?\n\
+         mad_ended=${{EPOCHREALTIME:-$(date +%s.%N)}}\n\
+         echo \"$mad_status ${{mad_started/,/.}} ${{mad_ended/,/.}} ${{SLURMD_NODENAME:-$HOSTNAME}}\" >\"$mad_node.status\"\n\
+         exit \"$mad_status\"\n"
     );
     text
 }

@@ -39,7 +39,7 @@ pub(super) fn submit(
     cancel: &Cancel,
 ) -> Result<(Submitted, Vec<String>)> {
     let (first, last) = slot.executions;
-    dir.make()?;
+    dir.make(first)?;
     let inner = Slot { dir: dir.path.clone(), ..slot.clone() };
     let (stale, warnings) = work::fill(job, prepared, &inner, cancel)?;
     if spec.self_managed {
@@ -47,7 +47,7 @@ pub(super) fn submit(
         let _ = std::fs::remove_file(inner.work().join(super::PERF));
     }
     dir.write("job.sh", &script::batch(job, spec, dir, first, last))?;
-    dir.write("task.sh", &script::task(job, spec, dir))?;
+    dir.write("task.sh", &script::task(job, spec, dir, first == last))?;
     dir.write("environment", &script::environment(&job.env))?;
     if stale {
         dir.write("stale", "")?;
@@ -134,7 +134,7 @@ pub(super) fn options(spec: &SlurmSpec, run: &str) -> Vec<String> {
         "--ntasks-per-node=1".to_owned(),
     ];
     // A measurement that is started anew is what the user may want, and says so.
-    if !spec.options.iter().any(|o| o == "--requeue") {
+    if !spec.requeues() {
         options.push("--no-requeue".to_owned());
     }
     options.extend(spec.options.iter().cloned());

@@ -50,6 +50,13 @@ pub struct SlurmSpec {
     pub class: String,
 }
 
+impl SlurmSpec {
+    /// Whether Slurm may start the job anew: when a node fails, or somebody says so.
+    pub fn requeues(&self) -> bool {
+        self.options.iter().any(|option| option == "--requeue")
+    }
+}
+
 impl Planner<'_> {
     /// What the catalog, the entry and the user say about Slurm; the later wins.
     pub(super) fn slurm_section(&self, model: &Model) -> Map<String, Value> {

@@ -17,7 +17,7 @@ impl<'s, 'a> Search<'s, 'a> {
     /// for twice as long, until everything is decided.
     pub(super) fn halve(&mut self) -> Result<()> {
         let clock = Instant::now();
-        let mut live: Vec<(usize, Duel<'s, 'a>)> = Vec::new();
+        let mut live: Vec<(usize, Duel<'a>)> = Vec::new();
         for i in self.waiting() {
             if self.must_stop(self.reserve()) {
                 return Ok(());
@@ -34,18 +34,14 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         let mut blocks = BLOCKS;
         while !live.is_empty() {
-            for (i, duel) in &mut live {
-                for block in 1..=blocks {
+            for (_, duel) in &mut live {
+                for _ in 0..blocks {
                     if duel.is_done() {
                         break;
                     }
                     if self.must_stop(self.reserve() + duel.block_time()) {
                         return Ok(());
                     }
-                    self.say(&format!(
-                        "{}: block {block} of {blocks}",
-                        self.tuning.candidates[*i].id
-                    ));
                     duel.block();
                 }
             }
@@ -64,10 +60,7 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     /// Drops the worse half of what is not decided yet.
-    fn better_half(
-        &mut self,
-        mut open: Vec<(usize, Duel<'s, 'a>)>,
-    ) -> Result<Vec<(usize, Duel<'s, 'a>)>> {
+    fn better_half(&mut self, mut open: Vec<(usize, Duel<'a>)>) -> Result<Vec<(usize, Duel<'a>)>> {
         open.sort_by(|(_, a), (_, b)| b.gain().partial_cmp(&a.gain()).unwrap_or(Ordering::Equal));
         let dropped = open.split_off(open.len().div_ceil(2));
         for (i, duel) in dropped {

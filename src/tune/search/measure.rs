@@ -27,7 +27,7 @@ pub(super) struct Question<'c> {
 
 impl<'s, 'a> Search<'s, 'a> {
     /// Makes both configurations ready. What cannot be is the answer already.
-    pub(super) fn duel(&self, question: &Question<'_>) -> Result<Result<Duel<'s, 'a>, Duelled>> {
+    pub(super) fn duel(&self, question: &Question<'_>) -> Result<Result<Duel<'a>, Duelled>> {
         let failed = |message: String| Duelled::failed(Failure { build: false, message });
         let (base, mut job) = match (self.changed(question.base), self.changed(question.candidate))
         {
@@ -56,14 +56,10 @@ impl<'s, 'a> Search<'s, 'a> {
             Ok(duel) => duel,
             Err(done) => return Ok(self.unless_interrupted(done)),
         };
-        for round in 1.. {
-            if duel.is_done() {
-                break;
-            }
+        while !duel.is_done() {
             if self.must_stop(reserve + duel.block_time()) {
                 return Ok(None);
             }
-            self.say(&format!("{}: block {round}", question.name));
             duel.block();
         }
         let done = duel.finish();
@@ -115,7 +111,7 @@ impl<'s, 'a> Search<'s, 'a> {
             budget: None,
             false_alarms: self.tuning.false_alarms / shares as f64,
             watched,
-            progress: false,
+            progress: self.session.progress().clone(),
         })
     }
 

@@ -149,6 +149,11 @@ impl<'s, 'a> Search<'s, 'a> {
     /// When a record cannot be written, or the metric cannot be used.
     pub fn run(mut self) -> Result<Tuning> {
         while self.tuning.phase != Phase::Done {
+            let parts = match self.tuning.phase {
+                Phase::Evaluate => self.waiting().len(),
+                _ => 1,
+            };
+            let _whole = self.session.progress().whole(parts);
             let done = match self.tuning.phase {
                 Phase::Baseline => self.baseline(),
                 Phase::Diagnose => self.diagnose(),
@@ -180,16 +185,18 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Executes the entry as it is, and nothing else when that fails.
     fn baseline(&mut self) -> Result<()> {
-        self.say("measuring the entry as it is");
         let place = self.place(BASELINE_ID);
-        let mut side = match Side::prepare(self.session, self.job.clone(), &place, "base") {
+        let counted = self.job.samples.max(BASELINE);
+        let job = Job { samples: counted, ..self.job.clone() };
+        let activity = self.session.progress().activity(BASELINE_ID, None);
+        let session = self.session.of(activity.clone());
+        let mut side = match Side::prepare(session, job, &place, "base") {
             Ok(side) => side,
             Err(e) => {
                 self.tuning.failure = Some(format!("it cannot be made ready: {e:#}"));
                 return Ok(());
             }
         };
-        let counted = self.job.samples.max(BASELINE);
         for number in 0..self.job.warmup + counted {
             let done = if number < self.job.warmup { side.warm_up() } else { side.measure() };
             let failed = side.executions().last().and_then(|e| e.failure.clone());
@@ -200,6 +207,7 @@ impl<'s, 'a> Search<'s, 'a> {
             }
         }
         let measurement = side.finish(None)?;
+        activity.end("measured", false);
         let csv = self.csv(BASELINE_ID);
         self.session.write_rows(&self.job, &measurement, &csv)?;
         let samples = measurement.counted().next().map(|e| &e.samples[..]).unwrap_or_default();
@@ -333,9 +341,7 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Tells on standard error what is being done.
     fn say(&self, line: &str) {
-        if self.request.progress {
-            eprintln!("{}: {line}", self.tuning.model);
-        }
+        self.session.progress().say(&format!("{}: {line}", self.tuning.model));
     }
 
     fn spent(&self) -> f64 {

@@ -40,8 +40,6 @@ pub struct Request {
     pub false_alarms: f64,
     /// What earlier searches teach.
     pub lessons: Lessons,
-    /// Whether to tell on standard error what is being done.
-    pub progress: bool,
     /// What the user should know.
     pub notes: Vec<String>,
 }
