@@ -383,6 +383,29 @@ fn killed_in_any_phase_it_goes_on() {
 }
 
 #[test]
+fn the_loop_goes_on_after_a_kill_too() {
+    let levers = [env("BATCH", &["4"]), env("THREADS", &["2"])];
+    for strategy in ["greedy", "halving"] {
+        // In the first candidate, in the second one, and in what is measured afresh.
+        for stop in [7, 21, 35] {
+            let fixture = fixture(&levers);
+            fixture.write("../stop-at", stop.to_string());
+            let args = ["tune", "decode", "--seed", "1", "--strategy", strategy];
+            let running = fixture.mad(&args).start();
+            eventually("it has begun", || fixture.path("begun").exists());
+            running.signal("KILL");
+            assert_eq!(running.wait().status, -9);
+            let run = record(&fixture)["run"].as_str().expect("an id").to_owned();
+            std::fs::remove_file(fixture.path("stop-at")).expect("it is there");
+            let args = ["tune", "decode", "--strategy", strategy, "--resume", &run];
+            let ran = fixture.mad(&args).run().exits(0);
+            let found = record(&fixture);
+            assert_eq!(recommended(&found), ["BATCH=4", "THREADS=2"], "{stop}: {}", ran.said());
+        }
+    }
+}
+
+#[test]
 fn it_goes_on_only_with_what_it_began_with() {
     let levers = [env("BATCH", &["2"])];
     let fixture = fixture(&levers);
