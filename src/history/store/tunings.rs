@@ -9,7 +9,7 @@ use super::{Index, IndexError, Known, Row, Rows};
 use crate::history::report::Group;
 use crate::history::tunings::{Best, Pattern, Tried, TunedBaseline};
 use crate::profile::Bottleneck;
-use crate::tune::{Candidate, Status, Tuning, words};
+use crate::tune::{Candidate, Status, Tuning};
 
 const COUNT: &str = "SELECT COUNT(*) FROM tunings";
 const BASELINES: &str = "
@@ -243,7 +243,7 @@ fn tried_cells(tuning: &Tuning, candidate: &Candidate) -> [Cell; 10] {
     let gain = tuning.verified(candidate);
     [
         bottleneck(tuning, candidate).word().to_owned().into(),
-        words(&candidate.changes).into(),
+        candidate.words().into(),
         one.map(|change| change.lever.clone()).into(),
         one.map(|change| change.value.clone()).into(),
         status(candidate.status).to_owned().into(),

@@ -11,7 +11,7 @@ use crate::tune::{Change, Status};
 /// What this page has beside the style of all pages.
 const STYLE: &str = "h2 { margin: 1.5rem 0 .5rem; font-size: 1.05rem; }
 .wide { overflow-x: auto; }
-td code, li code { overflow-wrap: anywhere; }
+li { overflow-wrap: anywhere; }
 figure { padding: .5rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
 ";
 
@@ -49,12 +49,12 @@ pub fn html(report: &TuningReport) -> String {
     }
     if !report.rows.is_empty() {
         page.push_str(
-            "<h2>Candidates</h2>\n<div class=\"wide\"><table>\n<tr><th>Candidate</th><th>Change</th>\
-             <th>Evidence</th><th>Status</th><th class=\"number\">Performance</th>\
-             <th class=\"number\">vs baseline</th><th>Trustworthy</th></tr>\n",
+            "<h2>Candidates</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Candidate</th>\
+             <th>Change</th><th>Evidence</th><th>Status</th><th class=\"number\">Performance</th>\
+             <th class=\"number\">vs baseline</th><th>Trustworthy</th></tr></thead>\n<tbody>\n",
         );
         report.rows.iter().for_each(|row| self::row(&mut page, row));
-        page.push_str("</table></div>\n");
+        page.push_str("</tbody></table></div>\n");
     }
     if let Some(recommended) = &report.recommended {
         let mut lines = Vec::new();
@@ -84,8 +84,12 @@ fn row(page: &mut String, row: &TuningRow) {
     };
     let _ = writeln!(
         page,
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td><span class=\"badge{badge}\">{}</span></td>\
-         <td class=\"number\">{}</td><td class=\"number\">{}</td><td{mark}>{}</td></tr>",
+        "<tr class=\"row\"><td>{}</td><td data-title=\"Change\">{}</td>\
+         <td data-title=\"Evidence\">{}</td>\
+         <td data-title=\"Status\"><span class=\"badge{badge}\">{}</span></td>\
+         <td data-title=\"Performance\" class=\"number\">{}</td>\
+         <td data-title=\"vs baseline\" class=\"number\">{}</td>\
+         <td data-title=\"Trustworthy\"{mark}>{}</td></tr>",
         escape(&row.candidate),
         code(&row.change),
         escape(&row.evidence),

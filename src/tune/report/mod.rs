@@ -155,6 +155,17 @@ impl Change {
     }
 }
 
+impl Candidate {
+    /// Its changes in a few words, and what both sides had beside them.
+    pub fn words(&self) -> String {
+        let changes = words(&self.changes);
+        match self.on_top_of.is_empty() {
+            true => changes,
+            false => format!("{changes} (on top of {})", words(&self.on_top_of)),
+        }
+    }
+}
+
 /// Several changes in a few words.
 pub(crate) fn words(changes: &[Change]) -> String {
     changes.iter().map(Change::words).collect::<Vec<_>>().join(" + ")
@@ -185,13 +196,9 @@ fn row(tuning: &Tuning, candidate: &Candidate) -> TuningRow {
         Some(trust) => trust.because.join("; "),
         None => failure.unwrap_or_else(|| undecided(tuning, candidate).to_owned()),
     };
-    let mut change = words(&candidate.changes);
-    if !candidate.on_top_of.is_empty() {
-        change += &format!(" (on top of {})", words(&candidate.on_top_of));
-    }
     TuningRow {
         candidate: candidate.id.clone(),
-        change,
+        change: candidate.words(),
         evidence: candidate.evidence.clone(),
         status: candidate.status,
         base: numbers.as_ref().map(|m| m.base),
