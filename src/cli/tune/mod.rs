@@ -22,6 +22,9 @@ use crate::run::Session;
 use crate::tune::{self, Goal, Phase, Request, Search, Strategy, Tuning, TuningReport};
 use crate::validate::Validator;
 
+/// Candidates of `mad tune-search`, where nobody says otherwise.
+const CANDIDATES: u8 = 4;
+
 /// Find a better configuration of an entry: profile once, try one change at a time, measure
 /// what looks better afresh.
 #[derive(Args, Debug)]
@@ -79,9 +82,9 @@ struct Common {
     /// The same
     #[arg(long, value_name = "MODEL", value_delimiter = ',')]
     tag: Vec<String>,
-    /// Candidates at most
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u8).range(1..=8))]
-    candidates: u8,
+    /// Candidates at most, 1 to 8 [default: 4; `mad tune` goes on until there are no more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    candidates: Option<u8>,
     /// What shall become better [default: the entry's primary metric]
     #[arg(long, value_enum)]
     target: Option<Goal>,
@@ -260,7 +263,7 @@ impl Common {
         let gate = &planner.catalog.config.gate;
         Ok(Request {
             strategy,
-            candidates: self.candidates.into(),
+            candidates: self.candidates.or((strategy == Strategy::Search).then_some(CANDIDATES)),
             goal: self.target,
             tools,
             trace: self.trace.clone(),

@@ -44,7 +44,7 @@ pub(super) fn print_plan(
         learned: &|lever, value, bottleneck| {
             request.learned(stack.stack, &job.machine_class(), (lever, value, bottleneck))
         },
-        most: request.candidates,
+        most: request.most(),
         allow_numerics: request.numerics_allowed(model),
         on_paper: true,
     })?;

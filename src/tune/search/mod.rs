@@ -299,7 +299,7 @@ impl<'s, 'a> Search<'s, 'a> {
                 let class = &self.tuning.machine_class;
                 self.request.learned(stack, class, (lever, value, bottleneck))
             },
-            most: self.request.candidates,
+            most: self.request.most(),
             allow_numerics: self.request.numerics_allowed(&self.job.model),
             on_paper: false,
         })?;

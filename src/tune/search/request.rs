@@ -18,8 +18,8 @@ use crate::tune::{Learned, Strategy, Tuning};
 pub struct Request {
     /// How candidates are chosen.
     pub strategy: Strategy,
-    /// Candidates at most, from 1.
-    pub candidates: usize,
+    /// Candidates at most, from 1; all that there are without.
+    pub candidates: Option<u8>,
     /// What shall become better, if not the entry's primary metric.
     pub goal: Option<Goal>,
     /// Tools that are attached to find out what holds the entry back.
@@ -58,7 +58,7 @@ impl Request {
         });
         let trace = self.trace.as_ref().map(|path| path.display().to_string());
         let flags = [
-            ("candidates", self.candidates.to_string()),
+            ("candidates", text(self.candidates.map(|n| n.to_string()))),
             ("target", text(self.goal.map(|goal| goal.to_string()))),
             ("profile-tool", if trace.is_some() { String::new() } else { self.tools.join(",") }),
             ("trace", text(trace)),
@@ -75,6 +75,11 @@ impl Request {
         ];
         let given = flags.into_iter().filter(|(_, value)| !value.is_empty());
         given.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Candidates to be measured, at most.
+    pub(crate) fn most(&self) -> usize {
+        self.candidates.map_or(usize::MAX, usize::from)
     }
 
     /// What earlier searches found about a lever, a value of it and a bottleneck, for entries
