@@ -91,6 +91,18 @@ pub const WISHES: &[Wish] = &[
         None,
         "diagnose.md",
     ),
+    wish(
+        "see which changes may make a model faster, and why",
+        "mad tune-search rust_gemm --plan",
+        Some(0),
+        "tuning.md",
+    ),
+    wish(
+        "find a faster configuration that holds, as a patch",
+        "mad tune-search rust_gemm --budget 1h --write-patch tuned.patch",
+        None,
+        "tuning.md",
+    ),
     wish("show people the results", "mad report -o report.html", Some(1), "reports.md"),
     wish("comment on a pull request", "mad report --format markdown", Some(1), "reports.md"),
     wish("know when a number changed", "mad history rust_membw/triad", Some(0), "history.md"),
@@ -110,6 +122,12 @@ pub const WISHES: &[Wish] = &[
     wish("remove what killed runs left behind", "mad clean --plan", Some(0), "build.md"),
     wish("have an editor check models.json", "mad schema catalog", Some(0), "entries.md"),
     wish("let an agent use all this", "mad mcp", None, "mcp.md"),
+    wish(
+        "have slash commands and roles for that agent",
+        "mad agents install --dry-run",
+        Some(0),
+        "mcp.md",
+    ),
     wish(
         "complete commands, tags and names",
         "source <(mad completions bash)",
