@@ -443,6 +443,12 @@ fn it_goes_on_only_with_what_it_began_with() {
     changed["entry_hash"] = "0".into();
     fixture.write(&format!("../{path}"), changed.to_string());
     resume(&["--min-effect", "5%"]).exits(4).says(&["the hash of the entry was 0"]);
+    let script = fixture.root().join("scripts/decode/run.sh");
+    let text = std::fs::read_to_string(&script).expect("the script");
+    std::fs::write(&script, format!("{text}# edited\n")).expect("it can be edited");
+    fixture.write(&format!("../{path}"), found.to_string());
+    resume(&["--min-effect", "5%"]).exits(4).says(&["the hash of the script was"]);
+    std::fs::write(&script, text).expect("it can be put back");
     fixture.write(&format!("../{path}"), "{\"schema\": \"mad-tuning/9\"}");
     resume(&["--min-effect", "5%"]).exits(4).says(&["mad-tuning/9"]);
     fixture.write(&format!("../{path}"), found.to_string());

@@ -30,6 +30,9 @@ pub struct Tuning {
     pub model: String,
     /// Hash of the entry: a search goes on only with the entry that it began with.
     pub entry_hash: String,
+    /// Digest of the entry's script, likewise; none where it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub script_hash: Option<String>,
     /// What the entry is built on: `vllm`, `pytorch`, …
     pub stack: String,
     /// Class of machines that it was measured on.

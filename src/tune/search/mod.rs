@@ -26,6 +26,7 @@ use crate::profile::tool::{Registry, Tool};
 use crate::record;
 use crate::regress::{count, median};
 use crate::run::{Session, Side, diagnosed};
+use crate::slug::digest;
 
 /// Executions of the entry as it is, at the least.
 const BASELINE: u32 = 3;
@@ -70,6 +71,7 @@ impl<'s, 'a> Search<'s, 'a> {
             duration_s: 0.0,
             model: job.model.id(),
             entry_hash: job.model.entry_hash(),
+            script_hash: script_hash(&job),
             stack: detect(catalog, &job.model).stack.word().to_owned(),
             machine_class: job.machine_class(),
             n_gpus: job.n_gpus,
@@ -114,6 +116,12 @@ impl<'s, 'a> Search<'s, 'a> {
         };
         compare("the entry", &tuning.model, &job.model.id());
         compare("the hash of the entry", &tuning.entry_hash, &job.model.entry_hash());
+        let script = |hash: Option<&String>| hash.cloned().unwrap_or_default();
+        compare(
+            "the hash of the script",
+            &script(tuning.script_hash.as_ref()),
+            &script(script_hash(&job).as_ref()),
+        );
         compare("the class of machines", &tuning.machine_class, &job.machine_class());
         compare("the strategy", tuning.strategy.word(), request.strategy.word());
         let now = request.flags(&session.planner);
@@ -357,6 +365,12 @@ impl<'s, 'a> Search<'s, 'a> {
     fn save(&self) -> Result<()> {
         record::write_json(&self.session.dir().path().join(TUNING_FILE), &self.tuning)
     }
+}
+
+/// Digest of the script that a Job runs, if it can be read.
+fn script_hash(job: &Job) -> Option<String> {
+    let script = std::fs::read(job.script_dir.join(job.command.get(1)?)).ok()?;
+    Some(digest(script, 8))
 }
 
 /// A candidate that is not to be believed.
