@@ -3,15 +3,13 @@
 //! They are files below `agents/` of this repository, part of the program. [`Installation`]
 //! decides what has to change in a project and writes all of it, or nothing.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::place::{Replaced, place};
+use crate::place::{Replaced, place, text_of};
 use crate::slug::digest;
 
 /// A file that is shipped: its path in the project, and its text.
@@ -96,7 +94,7 @@ impl Installation {
             files.push(Installed { path: PathBuf::from(path), state });
         };
         for (path, text) in FILES {
-            let (before, after) = (read(&project.join(path))?, marked(text));
+            let (before, after) = (text_of(&project.join(path))?, marked(text));
             let state = match &before {
                 None => State::New,
                 Some(text) if *text == after => State::Unchanged,
@@ -115,7 +113,7 @@ impl Installation {
             merged.push((SERVERS, server));
         }
         for (path, ours) in merged {
-            let before = read(&project.join(path))?;
+            let before = text_of(&project.join(path))?;
             let mut value = match before.as_deref().map(str::trim) {
                 None | Some("") => Value::Object(Map::new()),
                 Some(text) => serde_json::from_str(text).with_context(|| {
@@ -158,15 +156,6 @@ impl Installation {
             bail!(refusal);
         }
         place(&self.project, &[], &self.changes, cancelled).context("nothing was written")
-    }
-}
-
-/// The text of a file, if there is one.
-fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 

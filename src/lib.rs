@@ -42,6 +42,7 @@ pub mod contract;
 pub mod credentials;
 pub mod data;
 pub mod diagnostic;
+mod diff;
 mod edit;
 pub mod engine;
 mod glob;

@@ -1,7 +1,7 @@
 //! Files that appear all together, or not at all.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -130,6 +130,18 @@ pub(crate) fn place(
     ensure!(!cancelled(), "interrupted");
     placed.keep();
     Ok(())
+}
+
+/// The text of a file, if there is one.
+///
+/// # Errors
+/// When it cannot be read, or is no UTF-8.
+pub(crate) fn text_of(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 /// A finished file beside `path`, which disappears unless it is renamed.

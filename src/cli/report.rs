@@ -117,23 +117,33 @@ impl Report {
             Format::Html => report::html(&report, beside)?.into_bytes(),
             Format::Junit => junit_xml(&report.cases)?,
         };
-        match output {
-            Some(path) => write_atomically(path, &written)?,
-            None if global.json => {}
-            None => print(&String::from_utf8_lossy(&written))?,
-        }
-        match output {
-            _ if global.json => print(&json(&report)?)?,
-            Some(path) if !global.quiet => {
-                print(&format!("{}\nwritten to {}\n", report.headline, path.display()))?;
-            }
-            _ => {}
-        }
+        self.deliver(global, &written, &report.headline, || json(&report))?;
         Ok(if self.gate { gate_exit(&report) } else { exit_of(&report) })
     }
 }
 
 impl Report {
+    /// Writes a report where it is wanted; on standard output stands what `--json` wants.
+    fn deliver(
+        &self,
+        global: &Global,
+        written: &[u8],
+        headline: &str,
+        json: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        if let Some(path) = &self.output {
+            write_atomically(path, written)?;
+        }
+        match &self.output {
+            _ if global.json => print(&json()?),
+            None => print(&String::from_utf8_lossy(written)),
+            Some(path) if !global.quiet => {
+                print(&format!("{headline}\nwritten to {}\n", path.display()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The report of a search for a better configuration.
     fn tuning(&self, path: &Path, format: Format, global: &Global) -> Result<Exit> {
         if self.compare_to.is_some() || self.gate || self.explain {
@@ -144,7 +154,7 @@ impl Report {
             );
         }
         let report = TuningReport::new(tune::read(path)?);
-        let json = || serde_json::to_string_pretty(&report).map(|json| json + "\n");
+        let json = || Ok(serde_json::to_string_pretty(&report)? + "\n");
         let written = match format {
             Format::Text => tune::text(&report),
             Format::Markdown => tune::markdown(&report),
@@ -152,18 +162,7 @@ impl Report {
             Format::Html => tune::html(&report),
             Format::Junit => bail!("JUnit is about the cases of a run, and a search has none"),
         };
-        match &self.output {
-            Some(path) => write_atomically(path, written.as_bytes())?,
-            None if global.json => {}
-            None => print(&written)?,
-        }
-        match &self.output {
-            _ if global.json => print(&json()?)?,
-            Some(path) if !global.quiet => {
-                print(&format!("{}\nwritten to {}\n", report.headline, path.display()))?;
-            }
-            _ => {}
-        }
+        self.deliver(global, written.as_bytes(), &report.headline, json)?;
         let decided = [TuningConclusion::Better, TuningConclusion::NothingBetter];
         Ok(if decided.contains(&report.conclusion) { Exit::Ok } else { Exit::Findings })
     }

@@ -242,9 +242,9 @@ mod tests {
     #[test]
     fn a_copy_is_edited_and_what_is_kept_goes_from_one_to_the_next() {
         let fixture = Fixture::with("");
-        fixture.write("shared.yml", "lr: 1 # keep\n");
+        fixture.write("common.yml", "lr: 1 # keep\n");
         let dir = fixture.root().join("scripts/x");
-        std::os::unix::fs::symlink("../../shared.yml", dir.join("link.yml")).unwrap();
+        std::os::unix::fs::symlink("../../common.yml", dir.join("link.yml")).unwrap();
         let mut job = fixture.job(&[]);
         job.edits = vec![Edit { file: "link.yml".into(), path: "lr".into(), value: "2".into() }];
         job.keep = vec!["cache*.csv".to_owned()];
@@ -257,7 +257,7 @@ mod tests {
         let first = execution(1);
         let text = |path: PathBuf| fs::read_to_string(path).unwrap();
         assert_eq!(text(first.work().join("link.yml")), "lr: 2 # keep\n");
-        assert_eq!(text(fixture.root().join("shared.yml")), "lr: 1 # keep\n");
+        assert_eq!(text(fixture.root().join("common.yml")), "lr: 1 # keep\n");
         for (name, content) in [("cache0.csv", "warm"), ("other.csv", "x")] {
             fs::write(first.work().join(name), content).unwrap();
         }

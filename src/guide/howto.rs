@@ -7,7 +7,7 @@ use clap::Command;
 
 use super::described::{Block, Described, Flag};
 use super::picture;
-use super::reference::{by_status, with_variables};
+use super::reference::{by_status, with_variables, worst_first};
 use super::variables::{Reader, VARIABLES};
 use super::wishes::{TIPS, WISHES};
 use crate::profile::levers::{Stack, shipped};
@@ -105,7 +105,8 @@ stay as the script wrote them, and two different units are never compared.</p>
 fn exits(page: &mut String) {
     let rows = by_status().into_iter().map(|e| vec![e.code().to_string(), escape(e.meaning())]);
     table(page, "status", &["status", "means"], rows);
-    page.push_str("<p>If several things happened, the worst decides: 4, 2, 3, 5, 1.</p>\n");
+    let worst = worst_first();
+    let _ = writeln!(page, "<p>If several things happened, the worst decides: {worst}.</p>");
 }
 
 fn levers(page: &mut String) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The pages of reference below `docs/` that are made from the code.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use clap::Command;
@@ -51,13 +51,11 @@ fn commands(command: &Command) -> String {
     for exit in by_status() {
         let _ = writeln!(page, "| {} | {} |", exit.code(), exit.meaning());
     }
-    let worst: Vec<String> =
-        Exit::ALL.iter().rev().map(|e| e.code().to_string()).filter(|c| c != "0").collect();
     let _ = write!(
         page,
         "\nIf several things happened, the worst decides: {}. What each of them looks like in CI:\n\
          [ci.md](ci.md#what-happened).\n",
-        worst.join(", ")
+        worst_first()
     );
     for described in &all {
         let root = described.name == "mad";
@@ -158,15 +156,21 @@ fn environment(command: &Command) -> String {
 /// Every option that has an environment form, once for each variable: those of everything that
 /// runs first, as these are written for all.
 pub(super) fn with_variables(command: &Command) -> Vec<Flag> {
-    let mut seen = BTreeMap::new();
+    let mut seen = HashSet::new();
     let own = Described::all(command).into_iter().flat_map(|d| d.flags);
     let mut flags: Vec<Flag> = Described::of_runs().into_iter().chain(own).collect();
-    flags.retain(|f| f.variable.clone().is_some_and(|v| seen.insert(v, ()).is_none()));
+    flags.retain(|f| f.variable.clone().is_some_and(|v| seen.insert(v)));
     flags
 }
 
 fn codes<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.map(|word| format!("`{}`", word.replace('|', "\\|"))).collect::<Vec<_>>().join(", ")
+}
+
+/// The exit statuses but 0, the worst first.
+pub(super) fn worst_first() -> String {
+    let codes = Exit::ALL.iter().rev().map(|exit| exit.code().to_string());
+    codes.filter(|code| code != "0").collect::<Vec<_>>().join(", ")
 }
 
 /// Every exit status, in the order of the numbers.

@@ -15,12 +15,12 @@ pub fn tunings(history: &TuningHistory) -> String {
         let mut table = Table::new(["MODEL", "MACHINE", "STACK", "BASELINE", "SEARCHES", "LATEST"]);
         for (baseline, searches) in newest_baselines(&history.baselines) {
             table.row([
-                baseline.group.model.clone(),
-                machine(&baseline.group),
-                baseline.stack.clone(),
+                baseline.search.group.model.clone(),
+                machine(&baseline.search.group),
+                baseline.search.stack.clone(),
                 format!("{} {}", number(baseline.median), baseline.unit),
                 searches.to_string(),
-                baseline.started.clone(),
+                baseline.search.started.clone(),
             ]);
         }
         table
@@ -29,12 +29,12 @@ pub fn tunings(history: &TuningHistory) -> String {
         let mut table = Table::new(["MODEL", "MACHINE", "METRIC", "CHANGE", "GAIN", "SEARCH"]);
         for best in &history.best {
             table.row([
-                best.group.model.clone(),
-                machine(&best.group),
+                best.search.group.model.clone(),
+                machine(&best.search.group),
                 best.metric.clone(),
                 words(&best.changes),
                 gain(Some(best.gain), Some(best.interval)),
-                best.run.clone(),
+                best.search.run.clone(),
             ]);
         }
         table
@@ -44,8 +44,8 @@ pub fn tunings(history: &TuningHistory) -> String {
             Table::new(["MODEL", "MACHINE", "CHANGE", "AGAINST", "STATUS", "GAIN", "BECAUSE"]);
         for tried in &history.tried {
             table.row([
-                tried.group.model.clone(),
-                machine(&tried.group),
+                tried.search.group.model.clone(),
+                machine(&tried.search.group),
                 tried.change.clone(),
                 tried.bottleneck.clone(),
                 tried.status.to_ascii_uppercase(),

@@ -1,6 +1,6 @@
 //! What searches for a better configuration found, and what they teach.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -39,9 +39,9 @@ pub struct TuningHistory {
     pub problems: Vec<String>,
 }
 
-/// An entry as it was when a search began.
+/// A search, and what it was about.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct TunedBaseline {
+pub struct Searched {
     /// What was measured.
     #[serde(flatten)]
     pub group: Group,
@@ -53,6 +53,14 @@ pub struct TunedBaseline {
     pub run: String,
     /// When it began.
     pub started: String,
+}
+
+/// An entry as it was when a search began.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct TunedBaseline {
+    /// Where that is from.
+    #[serde(flatten)]
+    pub search: Searched,
     /// The metric that was to become better.
     pub metric: String,
     /// Its unit word.
@@ -68,17 +76,9 @@ pub struct TunedBaseline {
 /// A configuration that a search recommends.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Best {
-    /// What was measured.
+    /// Where that is from.
     #[serde(flatten)]
-    pub group: Group,
-    /// What the entry is built on.
-    pub stack: String,
-    /// Name of the machine.
-    pub host: String,
-    /// The search.
-    pub run: String,
-    /// When it began.
-    pub started: String,
+    pub search: Searched,
     /// The metric that became better.
     pub metric: String,
     /// Its unit word.
@@ -94,17 +94,9 @@ pub struct Best {
 /// One candidate of one search.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Tried {
-    /// What was measured.
+    /// Where that is from.
     #[serde(flatten)]
-    pub group: Group,
-    /// What the entry is built on.
-    pub stack: String,
-    /// Name of the machine.
-    pub host: String,
-    /// The search.
-    pub run: String,
-    /// When it began.
-    pub started: String,
+    pub search: Searched,
     /// Its id within the search.
     pub candidate: String,
     /// What it was to act on; `unknown` where nothing was found.
@@ -200,11 +192,11 @@ impl TuningHistory {
             group.model == model
                 || group.model.strip_prefix(model).is_some_and(|rest| rest.starts_with(':'))
         };
-        self.baselines.retain(|row| is(&row.group));
-        self.best.retain(|row| is(&row.group));
-        self.tried.retain(|row| is(&row.group));
-        let tried = &self.tried;
-        self.learned.retain(|pattern| tried.iter().any(|row| pattern.is_of(row)));
+        self.baselines.retain(|row| is(&row.search.group));
+        self.best.retain(|row| is(&row.search.group));
+        self.tried.retain(|row| is(&row.search.group));
+        let tried: HashSet<[&str; 5]> = self.tried.iter().filter_map(Tried::key).collect();
+        self.learned.retain(|pattern| tried.contains(&pattern.key()));
     }
 
     /// Classes of machines that there is anything of, in order.
@@ -214,9 +206,9 @@ impl TuningHistory {
 
     /// Leaves what is about machines of this class.
     pub(super) fn on(&mut self, class: &str) {
-        self.baselines.retain(|row| row.group.machine_class == class);
-        self.best.retain(|row| row.group.machine_class == class);
-        self.tried.retain(|row| row.group.machine_class == class);
+        self.baselines.retain(|row| row.search.group.machine_class == class);
+        self.best.retain(|row| row.search.group.machine_class == class);
+        self.tried.retain(|row| row.search.group.machine_class == class);
         self.learned.retain(|pattern| pattern.machine_class == class);
     }
 
@@ -226,31 +218,39 @@ impl TuningHistory {
     }
 
     fn distinct(&self, of: impl Fn(&Group) -> &String) -> Vec<String> {
-        let baselines = self.baselines.iter().map(|row| &row.group);
-        let groups = baselines.chain(self.tried.iter().map(|row| &row.group));
+        let baselines = self.baselines.iter().map(|row| &row.search.group);
+        let groups = baselines.chain(self.tried.iter().map(|row| &row.search.group));
         groups.map(of).cloned().collect::<BTreeSet<String>>().into_iter().collect()
     }
 }
 
 impl Pattern {
-    fn is_of(&self, row: &Tried) -> bool {
-        row.lever.as_ref() == Some(&self.lever)
-            && row.value.as_ref() == Some(&self.value)
-            && row.bottleneck == self.bottleneck
-            && row.stack == self.stack
-            && row.group.machine_class == self.machine_class
+    /// What it is about.
+    fn key(&self) -> [&str; 5] {
+        [&self.lever, &self.value, &self.bottleneck, &self.stack, &self.machine_class]
+    }
+}
+
+impl Tried {
+    /// The pattern that it belongs to, if it is about one change.
+    fn key(&self) -> Option<[&str; 5]> {
+        let (lever, value) = (self.lever.as_ref()?, self.value.as_ref()?);
+        let search = &self.search;
+        Some([lever, value, &self.bottleneck, &search.stack, &search.group.machine_class])
     }
 }
 
 /// Of what was recommended, in order of time within each model, the newest of each metric.
 pub(super) fn newest(all: &[Best]) -> Vec<Best> {
-    let same = |a: &Best, b: &Best| a.group == b.group && a.metric == b.metric;
+    let same = |a: &Best, b: &Best| a.search.group == b.search.group && a.metric == b.metric;
     all.chunk_by(same).filter_map(|chunk| chunk.last().cloned()).collect()
 }
 
 /// Of the baselines of searches, in order of time within each model, the newest of each metric,
 /// and how many there are.
 pub(super) fn newest_baselines(all: &[TunedBaseline]) -> Vec<(&TunedBaseline, usize)> {
-    let same = |a: &TunedBaseline, b: &TunedBaseline| a.group == b.group && a.metric == b.metric;
+    let same = |a: &TunedBaseline, b: &TunedBaseline| {
+        a.search.group == b.search.group && a.metric == b.metric
+    };
     all.chunk_by(same).filter_map(|chunk| Some((chunk.last()?, chunk.len()))).collect()
 }

@@ -87,6 +87,20 @@ pub(crate) fn style() -> &'static str {
     STYLE
 }
 
+/// The beginning of a page that runs no script, to the beginning of its body: `title` is text,
+/// and `style` is added to that of all pages.
+pub(crate) fn head(title: &str, style: &str) -> String {
+    let style = format!("{STYLE}{style}");
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src {}\">\n\
+         <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n",
+        hash(&style),
+        escape(title),
+    )
+}
+
 /// The rows with less history, where a page of all of it would be too heavy.
 fn shortened(rows: &[Row], notes: &mut Vec<String>) -> Option<Vec<Row>> {
     let points: usize = rows.iter().map(|row| row.history.points.len()).sum();

@@ -25,7 +25,9 @@ mod text;
 
 pub use collect::{HISTORY, SERIES_MAX};
 pub use html::html;
-pub(crate) use html::{escape as html_escape, hash as policy_hash, style as page_style};
+pub(crate) use html::{
+    escape as html_escape, hash as policy_hash, head as page_head, style as page_style,
+};
 pub use markdown::{MARKDOWN_MAX, markdown};
 pub(crate) use markdown::{code as markdown_code, escape as markdown_escape};
 pub use model::{

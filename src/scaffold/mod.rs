@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use similar::TextDiff;
 
 pub use crate::place::NewFile;
 pub use closest::{Template, nearest};
@@ -24,12 +23,10 @@ pub use stack::Stack;
 
 use crate::catalog::{CATALOG_FILE, CONFIG_FILE, Catalog};
 use crate::diagnostic::Diagnostic;
-use crate::place::Replaced;
+use crate::diff::unified;
+use crate::place::{Replaced, text_of};
 use crate::validate::{Validator, dockerfiles};
 use entry::Link;
-
-/// Lines around a change that a diff shows.
-const DIFF_CONTEXT: usize = 3;
 
 /// What a new entry shall be.
 #[derive(Clone, Debug, Default)]
@@ -181,12 +178,7 @@ impl Scaffold {
 
 /// The text of the catalog's own file, which may be absent where a catalog begins.
 fn catalog_text(catalog: &Catalog) -> Result<Option<String>> {
-    let path = catalog.root.join(CATALOG_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
-    };
+    let text = text_of(&catalog.root.join(CATALOG_FILE))?;
     ensure!(catalog.root.is_dir(), "{} is no directory", catalog.root.display());
     // A catalog without any entry is where one begins.
     let empty = text.as_deref().is_none_or(|t| {
@@ -279,22 +271,6 @@ fn about(request: &Request, stack: Stack) -> Vec<String> {
     lines.extend(request.url.as_deref().map(|url| plain(url.trim())).filter(|u| !u.is_empty()));
     lines.extend(request.notes.iter().flat_map(|n| n.lines()).map(|l| plain(l.trim_end())));
     lines
-}
-
-/// A change of a file as a unified diff, which `git apply` and `patch -p1` take.
-pub(crate) fn unified(before: Option<&str>, after: &str, path: &Path) -> String {
-    let path = path.display();
-    let old = before.map_or_else(|| "/dev/null".to_owned(), |_| format!("a/{path}"));
-    // These programs know no other end of a line.
-    let before: Vec<&str> = before.unwrap_or_default().split_inclusive('\n').collect();
-    let after: Vec<&str> = after.split_inclusive('\n').collect();
-    TextDiff::configure()
-        .newline_terminated(true)
-        .diff_slices(&before, &after)
-        .unified_diff()
-        .context_radius(DIFF_CONTEXT)
-        .header(&old, &format!("b/{path}"))
-        .to_string()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::text::headline;
 use super::{CellResult, Scaling, Synthesis};
-use crate::report::{html_escape, page_style, plain, policy_hash};
+use crate::report::{html_escape, page_head, plain};
 
 const STYLE: &str = include_str!("sweep.css");
 /// Size of a plot, in pixels of its own.
@@ -18,17 +18,12 @@ const PLOTS_MAX: usize = 60;
 
 /// The page.
 pub fn html(s: &Synthesis) -> String {
-    let style = format!("{}{STYLE}", page_style());
-    let mut page = String::new();
-    let title = html_escape(&headline(s));
+    let headline = headline(s);
+    let mut page = page_head(&headline, STYLE);
     let _ = write!(
         page,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src {}\">\n\
-         <title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n<p class=\"origins\">sweep {} · {:.0} s, of {:.0} s of cells</p>\n",
-        policy_hash(&style),
+        "<h1>{}</h1>\n<p class=\"origins\">sweep {} · {:.0} s, of {:.0} s of cells</p>\n",
+        html_escape(&headline),
         html_escape(&s.run),
         s.makespan_s,
         s.cell_seconds,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{TUNING_SCHEMA, Tuning};
 use crate::record::read_json;
@@ -30,20 +31,17 @@ pub fn directory(base: &Path) -> PathBuf {
 /// # Errors
 /// When it is missing, damaged or of another version.
 pub fn read(path: &Path) -> Result<Tuning> {
-    #[derive(Deserialize)]
-    struct Header {
-        schema: String,
-    }
-    let header: Header =
-        read_json(path)?.with_context(|| format!("there is no {}", path.display()))?;
+    let value: Option<Value> = read_json(path)?;
+    let value = value.with_context(|| format!("there is no {}", path.display()))?;
+    let damaged = || format!("{} is not a record of this version", path.display());
+    let schema = value.get("schema").and_then(Value::as_str).with_context(damaged)?;
     ensure!(
-        header.schema == TUNING_SCHEMA,
-        "{} has the format {:?}, this version reads {TUNING_SCHEMA}; use the version of mad that \
-         wrote it, or search again",
+        schema == TUNING_SCHEMA,
+        "{} has the format {schema:?}, this version reads {TUNING_SCHEMA}; use the version of mad \
+         that wrote it, or search again",
         path.display(),
-        header.schema
     );
-    read_json(path)?.with_context(|| format!("{} has gone", path.display()))
+    serde_json::from_value(value).with_context(damaged)
 }
 
 /// The record that `name` means, if it means one: [`LATEST`], a file whose content says so, the

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use super::{Change, args, config};
 use crate::catalog::{LeverKind, Model};
 use crate::diagnostic::relative;
+use crate::diff::unified;
 use crate::edit::{self, Format};
 use crate::engine::absolute;
 use crate::options::{Context, EngineKind, RunOptions};
 use crate::plan::{Job, Planner, script_file};
-use crate::scaffold::unified;
 
 /// Changes of a catalog's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -236,23 +236,15 @@ impl Choice<'_> {
         let evidence = [learned.as_ref().map(said), because, idea.doubt.clone().or(read)];
         let evidence: Vec<String> = evidence.into_iter().flatten().collect();
         let label = format!("{}.{}", change.lever.trim_start_matches('-'), change.value);
+        let id = part(label.trim_end_matches('.'));
         let candidate = Candidate {
-            id: part(label.trim_end_matches('.')),
             changes: vec![change],
-            on_top_of: Vec::new(),
-            from: idea.from.clone(),
             target: idea.target,
-            evidence: evidence.join("; "),
             learned,
             numerics: idea.lever.numerics,
             warmup: idea.lever.warmup,
             conflicts: idea.lever.conflicts.clone(),
-            status: Status::Waiting,
-            promising: false,
-            comparison: None,
-            verification: None,
-            trust: None,
-            csv: None,
+            ..Candidate::new(id, &idea.from, evidence.join("; "))
         };
         (candidate, hope)
     }
@@ -274,8 +266,7 @@ impl Choice<'_> {
 
 /// A candidate that is not to be measured.
 fn refused(candidate: Candidate, why: String) -> Candidate {
-    let trust = Some(Trust { trustworthy: false, because: vec![why] });
-    Candidate { status: Status::Skipped, trust, ..candidate }
+    Candidate { status: Status::Skipped, trust: Some(Trust::none(vec![why])), ..candidate }
 }
 
 /// Whether it was better for sure, where an interval says how sure.

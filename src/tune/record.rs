@@ -265,6 +265,37 @@ pub struct Trust {
     pub because: Vec<String>,
 }
 
+impl Trust {
+    /// Of a gain that is not to be believed.
+    pub(super) fn none(because: Vec<String>) -> Trust {
+        Trust { trustworthy: false, because }
+    }
+}
+
+impl Candidate {
+    /// One that was not begun, and changes nothing yet.
+    pub(super) fn new(id: String, from: &str, evidence: String) -> Candidate {
+        Candidate {
+            id,
+            changes: Vec::new(),
+            on_top_of: Vec::new(),
+            from: from.to_owned(),
+            target: None,
+            evidence,
+            learned: None,
+            numerics: false,
+            warmup: 0,
+            conflicts: Vec::new(),
+            status: Status::Waiting,
+            promising: false,
+            comparison: None,
+            verification: None,
+            trust: None,
+            csv: None,
+        }
+    }
+}
+
 /// The best that holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recommendation {

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use similar::TextDiff;
 
 use crate::diagnostic::Diagnostic;
+use crate::diff::unified;
 use crate::place::Replaced;
 
 /// A file with some of its findings removed.
@@ -24,11 +24,7 @@ pub struct Change {
 impl Change {
     /// What changes, as a unified diff.
     pub fn diff(&self) -> String {
-        let file = self.file.display();
-        TextDiff::from_lines(&self.before, &self.after)
-            .unified_diff()
-            .header(&format!("a/{file}"), &format!("b/{file}"))
-            .to_string()
+        unified(Some(&self.before), &self.after, &self.file)
     }
 
     /// Replaces the file, which must not have changed meanwhile.

@@ -10,7 +10,7 @@ use crate::profile::Diagnosis;
 use crate::profile::levers::detect;
 use crate::regress::count;
 use crate::run::diagnosed;
-use crate::tune::{self, Candidate, Choice, Request, Status, by_hand, propose};
+use crate::tune::{self, Candidate, Request, Status, by_hand};
 
 /// A candidate, and the lines that measure it.
 #[derive(Serialize)]
@@ -36,18 +36,7 @@ pub(super) fn print_plan(
     let found: Option<Diagnosis> =
         request.trace.as_ref().map(|path| diagnosed(path, catalog, model)).transpose()?;
     let stack = detect(catalog, model);
-    let candidates = propose(&Choice {
-        catalog,
-        job,
-        stack: stack.stack,
-        diagnosis: found.as_ref(),
-        learned: &|lever, value, bottleneck| {
-            request.learned(stack.stack, &job.machine_class(), (lever, value, bottleneck))
-        },
-        most: request.most(),
-        allow_numerics: request.numerics_allowed(model),
-        on_paper: true,
-    })?;
+    let candidates = request.propose(catalog, job, found.as_ref(), true)?;
     let base = by_hand(planner, model, &[], 0)?;
     let planned = |candidate: Candidate| -> Result<Planned> {
         let commands = by_hand(planner, model, &candidate.changes, candidate.warmup)?;

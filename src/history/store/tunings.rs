@@ -7,7 +7,7 @@ use rusqlite::types::Value as Cell;
 use super::tables::TUNINGS;
 use super::{Index, IndexError, Known, Row, Rows};
 use crate::history::report::Group;
-use crate::history::tunings::{Best, Pattern, Tried, TunedBaseline};
+use crate::history::tunings::{Best, Pattern, Searched, Tried, TunedBaseline};
 use crate::profile::Bottleneck;
 use crate::tune::{Candidate, Status, Tuning};
 
@@ -70,38 +70,23 @@ impl Index {
     /// The entries as they were when a search began, oldest first within each.
     pub(in crate::history) fn tuned_baselines(&mut self) -> Result<Vec<TunedBaseline>, IndexError> {
         self.all(BASELINES, |row| {
-            let (group, stack, host, run, started) = search(row)?;
+            let search = search(row)?;
             let (metric, unit, direction) = (row.next()?, row.next()?, row.next()?);
             let (median, executions) = (row.next()?, row.next()?);
-            Ok(TunedBaseline {
-                group,
-                stack,
-                host,
-                run,
-                started,
-                metric,
-                unit,
-                direction,
-                median,
-                executions,
-            })
+            Ok(TunedBaseline { search, metric, unit, direction, median, executions })
         })
     }
 
     /// All candidates of all searches, oldest first within each model.
     pub(in crate::history) fn tried(&mut self) -> Result<Vec<Tried>, IndexError> {
         self.all(TRIED, |row| {
-            let (group, stack, host, run, started) = search(row)?;
+            let search = search(row)?;
             let (candidate, bottleneck, change) = (row.next()?, row.next()?, row.next()?);
             let (lever, value, status) = (row.next()?, row.next()?, row.next()?);
             let (because, gain) = (row.next()?, row.next()?);
             let interval = Option::zip(row.next()?, row.next()?);
             Ok(Tried {
-                group,
-                stack,
-                host,
-                run,
-                started,
+                search,
                 candidate,
                 bottleneck,
                 change,
@@ -118,13 +103,13 @@ impl Index {
     /// What each search recommends, oldest first within each model.
     pub(in crate::history) fn best(&mut self) -> Result<Vec<Best>, IndexError> {
         self.all(BEST, |row| {
-            let (group, stack, host, run, started) = search(row)?;
+            let search = search(row)?;
             let (metric, unit): (_, String) = (row.next()?, row.next()?);
             let changes: String = row.next()?;
             // What mad wrote it can read; of a newer one, the words are enough.
             let changes = serde_json::from_str(&changes).unwrap_or_default();
             let (gain, interval) = (row.next()?, (row.next()?, row.next()?));
-            Ok(Best { group, stack, host, run, started, metric, unit, changes, gain, interval })
+            Ok(Best { search, metric, unit, changes, gain, interval })
         })
     }
 
@@ -162,14 +147,15 @@ impl Index {
 
 /// What the rows of all tables but that of patterns begin with: what was tuned, its stack, and
 /// host, id and start of the search.
-fn search(row: &mut Row) -> Result<(Group, String, String, String, String), IndexError> {
+fn search(row: &mut Row) -> Result<Searched, IndexError> {
     let group = Group {
         model: row.next()?,
         machine_class: row.next()?,
         n_gpus: row.next()?,
         precision: row.next()?,
     };
-    Ok((group, row.next()?, row.next()?, row.next()?, row.next()?))
+    let (stack, host) = (row.next()?, row.next()?);
+    Ok(Searched { group, stack, host, run: row.next()?, started: row.next()? })
 }
 
 /// The rows of `tunings`.

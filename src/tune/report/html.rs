@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::chart::chart;
 use super::text::{baseline, diagnosis, gain, performance, setting};
 use super::{TuningReport, TuningRow, status, trust};
-use crate::report::{html_escape as escape, page_style, policy_hash};
+use crate::report::{html_escape as escape, page_head};
 use crate::tune::{Change, Status};
 
 /// What this page has beside the style of all pages.
@@ -18,18 +18,11 @@ figure { padding: .5rem; background: var(--card); border: 1px solid var(--line);
 /// The page.
 pub fn html(report: &TuningReport) -> String {
     let tuning = &report.tuning;
-    let style = format!("{}{STYLE}", page_style());
-    let mut page = String::new();
+    let mut page = page_head(&report.headline, STYLE);
     let (first, rest) = report.headline.split_once(" · ").unwrap_or((&report.headline, ""));
     let _ = write!(
         page,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src {}\">\n\
-         <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n\
-         <p class=\"origins\">{} <time>{}</time></p>\n<h1>{}</h1>\n<p class=\"rest\">{}</p>\n",
-        policy_hash(&style),
-        escape(&report.headline),
+        "<p class=\"origins\">{} <time>{}</time></p>\n<h1>{}</h1>\n<p class=\"rest\">{}</p>\n",
         escape(&setting(tuning)),
         escape(&tuning.started),
         escape(first),

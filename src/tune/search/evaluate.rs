@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::Search;
 use super::measure::Question;
-use super::{Search, untrusted};
 use crate::compare::Duelled;
 use crate::tune::overlap::{conflict, merged};
 use crate::tune::report::words;
 use crate::tune::trust::change;
-use crate::tune::{Change, Phase, Status, Strategy};
+use crate::tune::{Change, Phase, Status, Strategy, Trust};
 
 impl Search<'_, '_> {
     /// Measures the candidates that wait, each by itself or on top of what was kept.
@@ -67,7 +67,7 @@ impl Search<'_, '_> {
             Some(lever) => {
                 candidate.status = Status::Skipped;
                 let why = format!("not to be tried together with {lever}, which was kept");
-                candidate.trust = Some(untrusted(vec![why]));
+                candidate.trust = Some(Trust::none(vec![why]));
             }
         }
         candidate.status == Status::Waiting
@@ -100,7 +100,7 @@ impl Search<'_, '_> {
                 format!("{id} ({changes}): {}", reason.lines().next().unwrap_or_default())
             }
         };
-        candidate.trust = Some(untrusted(match against.is_empty() {
+        candidate.trust = Some(Trust::none(match against.is_empty() {
             true => vec![format!("better by {seen}, and not measured afresh")],
             false => against,
         }));

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Search, untrusted};
+use super::Search;
 use crate::compare::Duel;
+use crate::tune::Trust;
 
 /// Blocks of each candidate before the first half goes: enough for what is clear at once to be
 /// decided, and not dropped.
@@ -70,7 +71,7 @@ impl<'s, 'a> Search<'s, 'a> {
             candidate.promising = false;
             let because = candidate.trust.take().map(|t| t.because).unwrap_or_default();
             let dropped = "dropped: others looked better after as many executions".to_owned();
-            candidate.trust = Some(untrusted([vec![dropped], because].concat()));
+            candidate.trust = Some(Trust::none([vec![dropped], because].concat()));
             self.update()?;
         }
         Ok(open)

@@ -16,8 +16,7 @@ pub use request::Request;
 
 use super::trust::Judge;
 use super::{
-    Baseline, Change, Choice, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA, Trust, Tuning,
-    apply, metric, propose,
+    Baseline, Change, Diagnosed, Phase, Status, TUNING_FILE, TUNING_SCHEMA, Tuning, apply, metric,
 };
 use crate::compare::{Stop, seed_of};
 use crate::plan::Job;
@@ -295,22 +294,9 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Chooses what is tried.
     fn propose(&mut self) -> Result<()> {
+        let found = self.tuning.diagnosis.as_ref().and_then(|d| d.diagnosis.as_ref());
         let catalog = self.session.planner.catalog;
-        let stack = detect(catalog, &self.job.model).stack;
-        let found = self.tuning.diagnosis.as_ref();
-        self.tuning.candidates = propose(&Choice {
-            catalog,
-            job: &self.job,
-            stack,
-            diagnosis: found.and_then(|d| d.diagnosis.as_ref()),
-            learned: &|lever, value, bottleneck| {
-                let class = &self.tuning.machine_class;
-                self.request.learned(stack, class, (lever, value, bottleneck))
-            },
-            most: self.request.most(),
-            allow_numerics: self.request.numerics_allowed(&self.job.model),
-            on_paper: false,
-        })?;
+        self.tuning.candidates = self.request.propose(catalog, &self.job, found, false)?;
         for candidate in &mut self.tuning.candidates {
             // A lever can be called anything, and these names have a meaning.
             if [BASELINE_ID, verify::TOGETHER].contains(&candidate.id.as_str()) {
@@ -371,9 +357,4 @@ impl<'s, 'a> Search<'s, 'a> {
 fn script_hash(job: &Job) -> Option<String> {
     let script = std::fs::read(job.script_dir.join(job.command.get(1)?)).ok()?;
     Some(digest(script, 8))
-}
-
-/// A candidate that is not to be believed.
-fn untrusted(because: Vec<String>) -> Trust {
-    Trust { trustworthy: false, because }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::catalog::Model;
+use anyhow::Result;
+
+use crate::catalog::{Catalog, Model};
 use crate::history::Lessons;
-use crate::plan::Planner;
-use crate::profile::Bottleneck;
-use crate::profile::levers::Stack;
+use crate::plan::{Job, Planner};
+use crate::profile::Diagnosis;
+use crate::profile::levers::detect;
 use crate::slug::digest;
 use crate::tune::metric::Goal;
-use crate::tune::{Learned, Strategy, Tuning};
+use crate::tune::{Candidate, Choice, Strategy, Tuning, propose};
 
 /// What is asked of a search.
 #[derive(Clone, Debug)]
@@ -77,24 +79,34 @@ impl Request {
         given.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Candidates to be measured, at most.
-    pub(crate) fn most(&self) -> usize {
-        self.candidates.map_or(usize::MAX, usize::from)
-    }
-
-    /// What earlier searches found about a lever, a value of it and a bottleneck, for entries
-    /// built on `stack` on machines of this class.
-    pub(crate) fn learned(
+    /// Chooses what is tried of `job`, or `on_paper` what would be.
+    ///
+    /// # Errors
+    /// As for [`propose`].
+    pub(crate) fn propose(
         &self,
-        stack: Stack,
-        machine_class: &str,
-        (lever, value, bottleneck): (&str, &str, Option<Bottleneck>),
-    ) -> Option<Learned> {
-        self.lessons.learned(lever, value, bottleneck, stack.word(), machine_class)
+        catalog: &Catalog,
+        job: &Job,
+        diagnosis: Option<&Diagnosis>,
+        on_paper: bool,
+    ) -> Result<Vec<Candidate>> {
+        let (stack, class) = (detect(catalog, &job.model).stack, job.machine_class());
+        propose(&Choice {
+            catalog,
+            job,
+            stack,
+            diagnosis,
+            learned: &|lever, value, bottleneck| {
+                self.lessons.learned(lever, value, bottleneck, stack.word(), &class)
+            },
+            most: self.candidates.map_or(usize::MAX, usize::from),
+            allow_numerics: self.numerics_allowed(&job.model),
+            on_paper,
+        })
     }
 
     /// Whether what may change the answer of `model` is tried.
-    pub(crate) fn numerics_allowed(&self, model: &Model) -> bool {
+    fn numerics_allowed(&self, model: &Model) -> bool {
         let accuracy = model.entry().tune.as_ref().and_then(|tune| tune.accuracy.as_ref());
         self.allow_numerics || accuracy.is_some()
     }

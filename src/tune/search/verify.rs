@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::Search;
 use super::measure::Question;
-use super::{Search, untrusted};
 use crate::tune::overlap::{fit, merged};
 use crate::tune::report::words;
 use crate::tune::trust::change;
@@ -107,7 +107,7 @@ impl Search<'_, '_> {
                     "found again when measured afresh: {seen}, in {pairs} pairs of executions in turn"
                 )],
             },
-            false => untrusted(against.iter().map(|a| format!("measured afresh: {a}")).collect()),
+            false => Trust::none(against.iter().map(|a| format!("measured afresh: {a}")).collect()),
         };
         let holds = trust.trustworthy;
         let verdict = if holds { "holds" } else { "does not hold" };
@@ -208,22 +208,11 @@ impl Search<'_, '_> {
 /// What several candidates have in common when they are tried together.
 fn union(parts: &[&Candidate]) -> Candidate {
     let ids: Vec<&str> = parts.iter().map(|c| c.id.as_str()).collect();
+    let evidence = format!("{} looked better by themselves", ids.join(", "));
     Candidate {
-        id: TOGETHER.to_owned(),
-        changes: Vec::new(),
-        on_top_of: Vec::new(),
-        from: "search".to_owned(),
-        target: None,
-        evidence: format!("{} looked better by themselves", ids.join(", ")),
-        learned: None,
         numerics: parts.iter().any(|c| c.numerics),
         warmup: parts.iter().map(|c| c.warmup).max().unwrap_or_default(),
         conflicts: parts.iter().flat_map(|c| c.conflicts.clone()).collect(),
-        status: Status::Waiting,
-        promising: false,
-        comparison: None,
-        verification: None,
-        trust: None,
-        csv: None,
+        ..Candidate::new(TOGETHER.to_owned(), "search", evidence)
     }
 }
